@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: ISC */
+#include "heap/large.h"
+
+#include <errno.h>
+
+#include "base/check.h"
+
+struct large *large_at(const struct heap *heap, const struct region *region, size_t first_page)
+{
+    return (struct large *)(void *)(region->owners + first_page * heap->pages.config.owner_stride);
+}
+
+static size_t round_up(size_t size, size_t multiple)
+{
+    return (size + multiple - 1) & ~(multiple - 1);
+}
+
+char *large_run(const struct heap *heap, const struct region *region, size_t first_page)
+{
+    return region_page(region, first_page, heap->page_shift);
+}
+
+size_t large_flush_size(size_t size)
+{
+    return round_up(size > 0 ? size : 1, SLOT_ALIGNMENT);
+}
+
+void *large_start(const struct heap *heap, const struct region *region, size_t first_page,
+                  const struct large *large, size_t size)
+{
+    char *start = large_run(heap, region, first_page);
+    if (large->guarded) {
+        start += (large->count << heap->page_shift) - large_flush_size(size);
+    }
+    return start;
+}
+
+/* ---- claims ---- */
+
+/* The record without its claim, which is now ours; 0: the buffer is free. */
+static uint64_t claim(struct heap *heap, struct large *large)
+{
+    /* Counted first: a child that is forked in between must know that there may be claims. */
+    atomic_fetch_add_explicit(&heap->claims, 1, memory_order_relaxed);
+    for (;;) {
+        uint64_t seen = atomic_load_explicit(&large->record, memory_order_acquire);
+        if (seen == 0) {
+            atomic_fetch_sub_explicit(&heap->claims, 1, memory_order_relaxed);
+            return 0;
+        }
+        if ((seen & LARGE_CLAIMED) != 0) {
+            os_yield();
+        } else if (atomic_compare_exchange_weak_explicit(&large->record, &seen,
+                                                         seen | LARGE_CLAIMED, memory_order_acq_rel,
+                                                         memory_order_relaxed)) {
+            return seen;
+        }
+    }
+}
+
+void large_unclaim(struct heap *heap, struct large *large, uint64_t record)
+{
+    atomic_store_explicit(&large->record, record, memory_order_release);
+    atomic_fetch_sub_explicit(&heap->claims, 1, memory_order_release);
+}
+
+uint64_t large_claim_at(struct heap *heap, const struct place *place, const void *pointer,
+                        bool freeing)
+{
+    struct large *large = large_at(heap, place->region, place->first_page);
+    uint64_t record = claim(heap, large);
+    if (record == 0) {
+        heap_report_bad(heap, pointer, freeing);
+    }
+    size_t size = large_record_size(record);
+    if (large_start(heap, place->region, place->first_page, large, size) != pointer) {
+        large_unclaim(heap, large, record);
+        heap_report_bad(heap, pointer, freeing);
+    }
+    return record;
+}
+
+/* ---- canaries ---- */
+
+void large_write_canaries(const struct heap *heap, char *run, const struct large *large,
+                          size_t size)
+{
+    size_t whole = large->count << heap->page_shift;
+    uint64_t word = canary_of(heap, run);
+    if (!heap->canary) {
+        return;
+    }
+    if (large->guarded) {
+        size_t front = whole - large_flush_size(size);
+        canary_write(run, 0, front, word);
+        canary_write(run + front, size, large_flush_size(size), word);
+    } else {
+        canary_write(run, size, whole, word);
+    }
+}
+
+static bool holds(const struct heap *heap, const void *start, size_t size, size_t end,
+                  uint64_t word)
+{
+    return canary_holds(start, size, end, word) || slot_wiped_by_fork(heap, start, size, end);
+}
+
+enum fault large_check(const struct heap *heap, char *run, const struct large *large, size_t size)
+{
+    size_t whole = large->count << heap->page_shift;
+    uint64_t word = canary_of(heap, run);
+    size_t front = large->guarded ? whole - large_flush_size(size) : 0;
+    if (!heap->canary) {
+        return FAULT_COUNT;
+    }
+    if (!holds(heap, run, 0, front, word)) {
+        return FAULT_BUFFER_UNDERFLOW;
+    }
+    return holds(heap, run + front, size, whole - front, word) ? FAULT_COUNT
+                                                               : FAULT_BUFFER_OVERFLOW;
+}
+
+int large_open(const struct heap *heap, char *run, const struct large *large)
+{
+    size_t size = large->count << heap->page_shift;
+    if (large->access == OS_READ_WRITE) {
+        return 0;
+    }
+    int error = os_pages_protect(run, size, OS_READ_WRITE);
+    if (error != 0) {
+        int kept = os_pages_discard(run, size);
+        if (kept != 0) {
+            report_unexpected("mprotect", -error); /* a secret that cannot be wiped */
+        }
+    }
+    return error;
+}
+
+/* ---- allocating and freeing ---- */
+
+/* As for slabs: reading first would map the zero page and cost a second fault. */
+static bool is_zero(char *part)
+{
+    _Atomic uint64_t *word = (_Atomic uint64_t *)(void *)part;
+    uint64_t zero = 0;
+    (void)atomic_compare_exchange_strong_explicit(word, &zero, 0, memory_order_relaxed,
+                                                  memory_order_relaxed);
+    return wipe_slot_holds(part, CHECK_FREE_MAX);
+}
+
+/* Both ends: a guarded buffer lies at the rear one. */
+static void check_free(const struct heap *heap, struct run run, const void *pointer)
+{
+    char *start = run_start(&heap->pages, run);
+    char *rear = start + (run.count << heap->page_shift) - CHECK_FREE_MAX;
+    if (heap->check_free && !(is_zero(start) && is_zero(rear))) {
+        report_fault(FAULT_WRITE_AFTER_FREE, pointer, 0);
+    }
+}
+
+void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guarded, int *error)
+{
+    struct run run;
+    size_t bytes = guarded ? large_flush_size(size) : size;
+    if (size > PTRDIFF_MAX) {
+        *error = -ENOMEM;
+        return NULL;
+    }
+    size_t count = (bytes + heap->page_size - 1) >> heap->page_shift;
+    count = count > 0 ? count : 1;
+    *error = pages_take_large(&heap->pages, count, alignment, &run);
+    if (*error == -ENOMEM && pages_possible(&heap->pages, count) == 0) {
+        heap_make_room(heap, count << heap->page_shift);
+        *error = pages_take_large(&heap->pages, count, alignment, &run);
+    }
+    if (*error != 0) {
+        return NULL;
+    }
+    struct large *large = large_at(heap, run.region, run.page);
+    large->count = run.count;
+    large->guarded = guarded;
+    large->access = OS_READ_WRITE;
+    void *pointer = large_start(heap, run.region, run.page, large, size);
+    check_free(heap, run, pointer);
+    large_write_canaries(heap, run_start(&heap->pages, run), large, size);
+    counter_add_shared(&heap->large_count, 1);
+    counter_add_shared(&heap->large_bytes, size);
+    atomic_store_explicit(&large->record, large_record_of(size), memory_order_release);
+    return pointer;
+}
+
+void large_free(struct heap *heap, const struct place *place, void *pointer, size_t size)
+{
+    struct large *large = large_at(heap, place->region, place->first_page);
+    uint64_t record = large_claim_at(heap, place, pointer, true);
+    size_t length = large_record_size(record);
+    char *start = large_run(heap, place->region, place->first_page);
+    if (size != HEAP_ANY_SIZE && size != length) {
+        large_unclaim(heap, large, record);
+        report_fault(FAULT_WRONG_SIZE, pointer, size);
+    }
+    bool open = large_open(heap, start, large) == 0;
+    enum fault fault = open ? large_check(heap, start, large, length) : FAULT_COUNT;
+    if (fault != FAULT_COUNT) {
+        large_unclaim(heap, large, record);
+        report_fault(fault, pointer, length);
+    }
+    struct run run = {place->region, place->first_page, large->count};
+    if (open) {
+        wipe(start, large->count << heap->page_shift);
+    }
+    counter_add_shared(&heap->large_count, UINT64_MAX);
+    counter_add_shared(&heap->large_bytes, 0 - (uint64_t)length);
+    large_unclaim(heap, large, 0);
+    if (open) {
+        pages_give_large(&heap->pages, run);
+    } else {
+        pages_strand_large(&heap->pages, run);
+    }
+    pages_purge_due(&heap->pages);
+}
+
+/* ---- asking ---- */
+
+/* The record of a live buffer once nobody claims it; 0: it is free. */
+static uint64_t settled(struct large *large)
+{
+    uint64_t seen = atomic_load_explicit(&large->record, memory_order_acquire);
+    while ((seen & LARGE_CLAIMED) != 0) {
+        os_yield();
+        seen = atomic_load_explicit(&large->record, memory_order_acquire);
+    }
+    return seen;
+}
+
+size_t large_size_of(struct heap *heap, const struct place *place, const void *pointer)
+{
+    struct large *large = large_at(heap, place->region, place->first_page);
+    uint64_t record = settled(large);
+    size_t size = record != 0 ? large_record_size(record) : 0;
+    if (record == 0 ||
+        large_start(heap, place->region, place->first_page, large, size) != pointer) {
+        heap_report_bad(heap, pointer, false);
+    }
+    return size;
+}
+
+bool large_is_guarded(const struct heap *heap, const struct place *place)
+{
+    return large_at(heap, place->region, place->first_page)->guarded != 0;
+}
+
+NORETURN void large_report_bad(struct heap *heap, const struct place *place, const void *pointer,
+                               bool freeing)
+{
+    struct large *large = large_at(heap, place->region, place->first_page);
+    uint64_t record = settled(large);
+    if (record != 0) {
+        report_fault(FAULT_INTERIOR_POINTER, pointer, large_record_size(record));
+    }
+    report_fault(freeing ? FAULT_DOUBLE_FREE : FAULT_INVALID_POINTER, pointer, 0);
+}
+
+enum os_access large_access_of(struct heap *heap, const struct region *region, size_t first_page)
+{
+    const struct large *large = large_at(heap, region, first_page);
+    return large->guarded ? (enum os_access)large->access : OS_READ_WRITE;
+}
+
+void large_visit_all(struct heap *heap, large_visit *visit, void *context)
+{
+    struct region *region = atomic_load_explicit(&heap->pages.regions, memory_order_acquire);
+    for (; region != NULL; region = atomic_load_explicit(&region->next, memory_order_relaxed)) {
+        if (region->kind != REGION_LARGE) {
+            continue;
+        }
+        size_t high = atomic_load_explicit(&region->high, memory_order_acquire);
+        for (size_t page = 0; page < high; page++) {
+            uint32_t entry = atomic_load_explicit(&region->entries[page], memory_order_acquire);
+            if (entry == page + 1) {
+                visit(heap, region, page, context);
+            }
+        }
+    }
+}
