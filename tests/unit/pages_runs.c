@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: ISC */
+#include "pages/runs.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "unit/expect.h"
+#include "unit/layer.h"
+#include "unit/os_view.h"
+
+static struct pages *pages;
+static struct pages_config config;
+
+static int fresh(void **state)
+{
+    (void)state;
+    config = layer_pages_config();
+    pages = layer_pages(&config);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    layer_end_pages(pages);
+    return 0;
+}
+
+/* One chunk, all of it open. */
+static void use_one_chunk(void)
+{
+    layer_end_pages(pages);
+    config.lock_limit = CHUNK_PAGES * config.page_size;
+    pages = layer_pages(&config);
+    assert_int_equal(pages_reserve(pages, (CHUNK_PAGES - 1) * config.page_size), 0);
+}
+
+static struct run take(size_t count)
+{
+    struct run run = {0};
+    assert_int_equal(pages_take(pages, count, &run), 0);
+    return run;
+}
+
+static void touch(void *context)
+{
+    *(volatile char *)context = 1;
+}
+
+/* ---- the grid ---- */
+
+static void the_last_page_of_every_32_is_a_guard(void **state)
+{
+    (void)state;
+    assert_int_equal(pages_reserve(pages, 100 * config.page_size), 0);
+    if (!pages->guards) {
+        skip_test("needs MADV_GUARD_INSTALL (Linux 6.13)");
+    }
+    struct region *region = layer_region(pages, REGION_SLABS);
+    assert_int_equal(os_faults.count[CALL_GUARD], region->count / CHUNK_PAGES);
+    for (size_t page = 0; page < region->count; page++) {
+        assert_int_equal(pages_is_guard(region, page), page % CHUNK_PAGES == CHUNK_PAGES - 1);
+    }
+    for (size_t i = 1; i <= 3; i++) {
+        char *guard = region_page(region, i * CHUNK_PAGES - 1, pages->page_shift);
+        assert_memory_equal(view_of(guard).access, "rw-p", 4); /* no mapping of its own */
+        assert_death_with(touch, guard, SIGSEGV, NULL);
+        assert_survives_with(touch, guard - 1);
+        assert_survives_with(touch, guard + config.page_size);
+    }
+}
+
+static void without_guards_every_page_is_used(void **state)
+{
+    (void)state;
+    config.lock_limit = 256 * config.page_size;
+    layer_end_pages(pages);
+    pages = layer_pages(&config);
+    os_faults.no_guards = true;
+    for (size_t i = 0; i < 256; i++) {
+        take(1);
+    }
+    assert_int_equal(os_faults.count[CALL_GUARD], 1); /* once asked, and no more */
+    assert_false(pages->guards);
+    assert_int_equal(counter_read(&pages->counters.live), config.lock_limit);
+    layer_check_pages(pages);
+}
+
+static void no_run_crosses_a_guard_or_a_chunk(void **state)
+{
+    (void)state;
+    for (int no_guards = 0; no_guards < 2; no_guards++) {
+        layer_end_pages(pages);
+        pages = layer_pages(&config);
+        os_faults.no_guards = no_guards != 0;
+        for (size_t i = 0; i < 300; i++) {
+            struct run run = take(1 + i % RUN_PAGES_MAX);
+            assert_int_equal(run.page / CHUNK_PAGES, (run.page + run.count - 1) / CHUNK_PAGES);
+            for (size_t page = run.page; page < run.page + run.count; page++) {
+                assert_false(pages_is_guard(run.region, page));
+            }
+        }
+        layer_check_pages(pages);
+    }
+}
+
+/* The pages behind a region that is no multiple of 32 pages. */
+static void a_regions_end_is_never_part_of_a_run(void **state)
+{
+    (void)state;
+    const size_t counts[] = {1, 5, 31, 32, 33, 63, 64, 70};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        layer_end_pages(pages);
+        config.lock_limit = counts[i] * config.page_size;
+        pages = layer_pages(&config);
+        struct run run;
+        size_t taken = 0;
+        while (pages_take(pages, 1, &run) == 0) {
+            assert_true(run.page < run.region->count);
+            memset(run_start(pages, run), 1, config.page_size);
+            taken++;
+        }
+        size_t guards = pages->guards ? counts[i] / CHUNK_PAGES : 0;
+        assert_true(taken + guards >= counts[i] && taken <= counts[i]);
+        layer_check_pages(pages);
+    }
+}
+
+/* ---- which run ---- */
+
+static void a_run_that_was_just_given_is_taken_first(void **state)
+{
+    (void)state;
+    struct run runs[40];
+    for (size_t i = 0; i < 40; i++) {
+        runs[i] = take(2);
+    }
+    pages_give(pages, runs[3]);
+    pages_give(pages, runs[30]);
+    struct run again = take(2);
+    assert_int_equal(again.page, runs[30].page);
+    again = take(2);
+    assert_int_equal(again.page, runs[3].page);
+}
+
+static void neighbours_join_by_themselves(void **state)
+{
+    (void)state;
+    struct run runs[RUN_PAGES_MAX];
+    use_one_chunk();
+    for (size_t i = 0; i < RUN_PAGES_MAX; i++) {
+        runs[i] = take(1);
+        assert_int_equal(runs[i].page, runs[0].page + i);
+    }
+    for (size_t i = 0; i < RUN_PAGES_MAX; i += 2) {
+        pages_give(pages, runs[i]);
+    }
+    for (size_t i = 1; i < RUN_PAGES_MAX; i += 2) {
+        pages_give(pages, runs[i]);
+    }
+    layer_check_books(pages);
+    assert_int_equal(take(RUN_PAGES_MAX).page, runs[0].page);
+}
+
+static void dirty_pages_are_not_counted_as_faulted_in_again(void **state)
+{
+    (void)state;
+    struct run run = take(4);
+    size_t refaulted = 0;
+    uint64_t before = pages->policy.retaken;
+    pages_give(pages, run);
+    assert_true(runs_take(pages, 4, &run, &refaulted));
+    assert_int_equal(refaulted, 0);
+    runs_give(pages, run);
+    (void)pages_purge(pages);
+    assert_true(runs_take(pages, 4, &run, &refaulted));
+    assert_int_equal(refaulted, 4);
+    assert_int_equal(pages->policy.retaken, before);
+}
+
+static void free_chunks_are_found_by_their_longest_run(void **state)
+{
+    (void)state;
+    struct run runs[31];
+    use_one_chunk();
+    for (size_t i = 0; i < 31; i++) {
+        runs[i] = take(1);
+    }
+    size_t refaulted = 0;
+    struct run run;
+    /* Free runs of 1, 3 (5 to 7) and 2 (10, 11). */
+    const size_t given[] = {0, 5, 6, 7, 10, 11};
+    for (size_t i = 0; i < 6; i++) {
+        pages_give(pages, runs[given[i]]);
+    }
+    while (counter_read(&pages->counters.dirty) > 0) {
+        (void)pages_purge(pages);
+    }
+    layer_check_books(pages);
+    struct chunk *chunk = chunk_of(runs[0].region, 0);
+    assert_true(chunk->bin >= 3);
+    assert_int_equal(chunk->clean & run_mask(0, 13), (1u << 0) | (7u << 5) | (3u << 10));
+    while (runs_take(pages, RUN_PAGES_MAX, &run, &refaulted)) {
+    }
+    assert_true(runs_take(pages, 3, &run, &refaulted));
+    assert_true(runs_take(pages, 2, &run, &refaulted));
+    layer_check_books(pages);
+}
+
+/* ---- unlocked ---- */
+
+static void a_run_that_is_set_unlocked_is_closed(void **state)
+{
+    (void)state;
+    struct run run = take(3);
+    struct run rest = take(1);
+    struct chunk *chunk = chunk_of(run.region, run.page);
+    uint32_t mask = run_mask(run.page % CHUNK_PAGES, run.count);
+    for (int closable = 0; closable < 2; closable++) {
+        /* As after a purge whose lock did not come back. */
+        chunk->live &= ~mask;
+        counter_sub(&pages->counters.live, pages_bytes(pages, run.count));
+        counter_sub(&pages->counters.locked, pages_bytes(pages, run.count));
+        (void)os_pages_unlock(run_start(pages, run), pages_bytes(pages, run.count));
+        os_faults.only = 1u << CALL_CLOSE;
+        os_faults_fail(closable != 0 ? 0 : 1, true);
+        runs_set_unlocked(pages, run);
+        os_faults_fail(0, false);
+        layer_check_pages(pages);
+        assert_int_equal(pages->unlocked_free, closable != 0 ? 0 : run.count);
+        assert_int_equal((closable != 0 ? chunk->closed : chunk->unlocked) & mask, mask);
+        /* Pages that are not locked are given to nobody. */
+        for (size_t i = 0; closable == 0 && i < 60; i++) {
+            struct run other = take(1);
+            assert_true(other.region != run.region || other.page < run.page ||
+                        other.page >= run.page + run.count);
+        }
+        if (closable == 0) {
+            (void)pages_release(pages, UINT64_MAX);
+            assert_int_equal(pages->unlocked_free, 0);
+            run = take(3);
+            chunk = chunk_of(run.region, run.page);
+            mask = run_mask(run.page % CHUNK_PAGES, run.count);
+        }
+    }
+    pages_give(pages, rest);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_last_page_of_every_32_is_a_guard, fresh, end),
+        cmocka_unit_test_setup_teardown(without_guards_every_page_is_used, fresh, end),
+        cmocka_unit_test_setup_teardown(no_run_crosses_a_guard_or_a_chunk, fresh, end),
+        cmocka_unit_test_setup_teardown(a_regions_end_is_never_part_of_a_run, fresh, end),
+        cmocka_unit_test_setup_teardown(a_run_that_was_just_given_is_taken_first, fresh, end),
+        cmocka_unit_test_setup_teardown(neighbours_join_by_themselves, fresh, end),
+        cmocka_unit_test_setup_teardown(dirty_pages_are_not_counted_as_faulted_in_again, fresh,
+                                        end),
+        cmocka_unit_test_setup_teardown(free_chunks_are_found_by_their_longest_run, fresh, end),
+        cmocka_unit_test_setup_teardown(a_run_that_is_set_unlocked_is_closed, fresh, end),
+    };
+    return layer_run(tests);
+}
