@@ -59,3 +59,5 @@ install(FILES "${CMAKE_CURRENT_BINARY_DIR}/secure_malloc.pc"
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/README.md"
     "${PROJECT_SOURCE_DIR}/CHANGELOG.md"
     DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT Development)
+
+include(cmake/SecureMallocManual.cmake)
