@@ -19,15 +19,20 @@ has() {
 
 # ---- packages ----
 
-# The compiler alone is not enough: gcc comes without the C library's headers.
-can_compile() {
+# has_header HEADER: can it be included?
+has_header() {
     for compiler in ${CC:+"$CC"} cc gcc clang; do
         if has "$compiler"; then
-            echo '#include <stdlib.h>' | "$compiler" -fsyntax-only -x c - 2> /dev/null
+            echo "#include <$1>" | "$compiler" -fsyntax-only -x c - 2> /dev/null
             return
         fi
     done
     return 1
+}
+
+# The compiler alone is not enough: gcc comes without the C library's headers.
+can_compile() {
+    has_header stdlib.h
 }
 
 has_module() {
@@ -52,15 +57,25 @@ has_clang_sanitizers() {
     has clang && [ -e "$(clang -print-file-name=libclang_rt.asan-"$(uname -m)".a)" ]
 }
 
+# What the benchmark compares with.
+missing_allocators() {
+    has_header mimalloc.h || echo libmimalloc-dev
+    has_header openssl/crypto.h || echo libssl-dev
+    has_header gcrypt.h || echo libgcrypt20-dev
+    has_header sodium.h || echo libsodium-dev
+    has_module botan-2 || echo libbotan-2-dev
+    has c++ || echo g++
+}
+
 # The rest that CI and a developer want. None of these packages has a daemon.
 missing_for_all() {
     missing_for_tests
-    has c++ || echo g++
     has clang || echo clang
     has_clang_sanitizers || echo libclang-rt-14-dev
     has clang-format || echo clang-format
     has clang-tidy || echo clang-tidy
     has qemu-system-x86_64 || echo qemu-system-x86
+    missing_allocators
     for same_name in cpio cppcheck shellcheck valgrind strace gdb mandoc mmdebstrap setpriv; do
         has "$same_name" || case $same_name in
             setpriv) echo util-linux ;;
