@@ -2,11 +2,11 @@
 /*
  * secure_malloc: malloc and free for secrets.
  *
- * Memory from these functions is zero when you get it, locked in RAM while you have it, cleared
- * with explicit_bzero when you free it, left out of core files, never merged with another process's
- * pages, and, as the options say, kept from forked children. Overflows, double frees and writes
- * after free that are found (see Reports) end the process with one line that names the fault. Pages
- * that become empty go back to the kernel.
+ * Memory from these functions is zero when you get it, locked in RAM while you have it, wiped when
+ * you free it in a way that the compiler keeps, left out of core files, never merged with another
+ * process's pages, and, as the options say, kept from forked children. Overflows, double frees and
+ * writes after free that are found (see Reports) end the process with one line that names the
+ * fault. Pages that become empty go back to the kernel.
  *
  *     unsigned char *key = secure_malloc(32);
  *     if (key == NULL)
@@ -152,7 +152,8 @@ SECURE_MALLOC_API bool secure_equal(const void *a, const void *b, size_t size);
  *     buffer underflow   so were those before a guarded one (others have a neighbour there)
  *     write after free   free memory was changed; seen when it is handed out again
  * A single byte from 128 on may happen to be what was there (1 in 64, if it is even), and a write
- * after free is found in the first 1,024 bytes (and the last, of a large buffer) only.
+ * after free is found in the first 1,024 bytes (and the last, of a large buffer) only; after a
+ * buffer of up to 1,024 bytes that is all of it.
  *
  * A handler may be set in the options. It is called first, with no mutex held; when it returns, the
  * line is written and the process ends. It must not jump back into the program.
@@ -186,9 +187,9 @@ struct secure_options {
     uint32_t on_lock_failure;
     /* A child has the secrets, locked again; or sees zeros; or has no access to the memory. */
     uint32_t on_fork;
-    /* 1: check the edges of a buffer when it is freed; 0: do not. */
+    /* 1: bytes around a buffer that were written to are a fault; 0: they are not. */
     uint32_t canary;
-    /* 1: check free memory for writes when it is handed out again; 0: do not. */
+    /* 1: free memory that is not zero when it is handed out again is a fault; 0: it is not. */
     uint32_t check_free;
     /* SECURE_STATS_EXIT: a report on stderr at exit, without a secret or an address. */
     uint32_t stats;
@@ -258,8 +259,8 @@ struct secure_stats {
     size_t struct_size;       /* SECURE_STATS_INIT sets it */
     uint64_t live_count;      /* buffers that the program has */
     uint64_t live_bytes;      /* their sizes, as asked for */
-    uint64_t cached_slots;    /* free, held by threads */
-    uint64_t free_slots;      /* free, held by nobody */
+    uint64_t cached_slots;    /* free, in the threads' magazines and the shared ones */
+    uint64_t free_slots;      /* free, the others */
     uint64_t all_slots;       /* the three together, when no other thread is inside */
     uint64_t locked_bytes;    /* what counts against RLIMIT_MEMLOCK */
     uint64_t unlocked_bytes;  /* in use unlocked: 0 but under SECURE_LOCK_BEST_EFFORT */

@@ -21,8 +21,7 @@ static NOINLINE void *allocate_slow(size_t size)
 
 SECURE_MALLOC_API void *secure_malloc(size_t size)
 {
-    void *pointer = slot_allocate(&state.heap, size);
-    return LIKELY(pointer != NULL) ? pointer : allocate_slow(size);
+    return slot_allocate(&state.heap, size, allocate_slow);
 }
 
 SECURE_MALLOC_API void *secure_calloc(size_t count, size_t size)

@@ -6,10 +6,11 @@
 
 #include "base/line.h"
 #include "base/report.h"
+#include "heap/slot_wide.h"
 #include "os/os.h"
 #include "policy/options.h"
 
-struct state state = {.mutex = MUTEX_INIT};
+struct state state = {.mutex = MUTEX_INIT, .heap.wide = &slot_wide_any};
 
 int fail(int error)
 {

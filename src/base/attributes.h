@@ -11,6 +11,13 @@
 #define NORETURN __attribute__((noreturn))
 #define INLINE   static inline __attribute__((always_inline))
 
+/* Before a loop whose count the compiler knows: no loop at all. */
+#ifdef __clang__
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 64")
+#endif
+
 /* Reads or writes what another thread may wipe at the same time: secure_zeroize races with the
  * program on purpose. */
 #define RACES_ON_PURPOSE __attribute__((no_sanitize("thread")))

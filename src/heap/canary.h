@@ -17,13 +17,17 @@
 
 typedef uint64_t __attribute__((may_alias)) canary_word;
 
-/* start: of the slot or the buffer, aligned to 16. */
+#define CANARY_SET  UINT64_C(0x8080808080808080)
+#define CANARY_KEEP UINT64_C(0xfefefefefefefefe)
+
+/* start: of the slot or the buffer, aligned to 16. The constants are read from memory: as operands
+ * of an instruction they are shorter than as numbers. */
 INLINE uint64_t canary_of(const struct heap *heap, const void *start)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t word = ((uint64_t)(uintptr_t)start ^ heap->canary_key[0]) * heap->canary_key[1];
-    word ^= word >> 32;
-    return (word | ones << 7) & ~ones;
+    const struct canary_key *key = &heap->canary_key;
+    uint64_t word = ((uint64_t)(uintptr_t)start ^ key->start) * key->factor;
+    /* The bits that depend on most of the address come first. */
+    return (__builtin_bswap64(word) | key->set) & key->keep;
 }
 
 /* The bytes of a word from the size's first slack byte on. */

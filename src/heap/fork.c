@@ -41,11 +41,10 @@ static void drop_slot_claims(struct heap *heap, struct region *region, size_t pa
                              void *context)
 {
     (void)context;
-    slot_record *records = slab_records(heap, region, page);
     for (uint32_t i = 0; i < heap->classes.at[class].slots; i++) {
-        uint16_t record = atomic_load_explicit(&records[i], memory_order_relaxed);
-        atomic_store_explicit(&records[i], (uint16_t)(record & ~SLOT_CLAIMED),
-                              memory_order_relaxed);
+        slot_record *record = slab_slot(heap, region, page, class, i).record;
+        uint16_t seen = atomic_load_explicit(record, memory_order_relaxed);
+        atomic_store_explicit(record, (uint16_t)(seen & ~SLOT_CLAIMED), memory_order_relaxed);
     }
 }
 

@@ -4,10 +4,11 @@
 #include <errno.h>
 
 #include "base/check.h"
+#include "heap/canary.h"
 #include "heap/large.h"
 #include "heap/magazine.h"
 #include "heap/slab.h"
-#include "heap/slot.h"
+#include "heap/slot_wide.h"
 
 static size_t owner_stride(size_t page_size)
 {
@@ -21,15 +22,19 @@ void heap_init(struct heap *heap, const struct heap_config *config)
     pages.records_stride = slab_records_stride(pages.page_size);
     pages.owner_stride = owner_stride(pages.page_size);
     atomic_store_explicit(&heap->owner, os_process_id(), memory_order_relaxed);
+    atomic_store_explicit(&heap->wide, slot_wide_best(), memory_order_relaxed);
     heap->canary = config->canary;
     heap->check_free = config->check_free;
-    random_fill(heap->canary_key, sizeof(heap->canary_key));
-    heap->canary_key[1] |= 1; /* an odd factor loses no bit of the address */
+    random_fill(&heap->canary_key, sizeof(heap->canary_key));
+    heap->canary_key.factor |= 1;
+    heap->canary_key.set = CANARY_SET;
+    heap->canary_key.keep = CANARY_KEEP;
     mutex_init(&heap->caches_mutex);
     mutex_init(&heap->changes_mutex);
     pages_init(&heap->pages, &pages);
     heap->page_size = pages.page_size;
     heap->page_shift = heap->pages.page_shift;
+    heap->place_shift = heap->page_shift - SLOT_SHIFT;
     size_classes_init(&heap->classes, pages.page_size);
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
         mutex_init(&heap->slabs[class].mutex);
@@ -44,8 +49,9 @@ void *heap_allocate(struct heap *heap, size_t size, int *error)
     if (size > heap->classes.size_max) {
         return large_allocate(heap, size, 1, false, error);
     }
-    void *pointer = slot_allocate(heap, size);
-    return pointer != NULL ? pointer : slot_allocate_slow(heap, size, size_class_of(size), error);
+    uint32_t class = size_class_of(size);
+    void *pointer = slot_allocate_any(heap, class, size);
+    return pointer != NULL ? pointer : slot_allocate_slow(heap, size, class, error);
 }
 
 void *heap_allocate_aligned(struct heap *heap, size_t alignment, size_t size, int *error)
@@ -55,7 +61,7 @@ void *heap_allocate_aligned(struct heap *heap, size_t alignment, size_t size, in
     }
     uint32_t class = size_class_aligned(&heap->classes, alignment, size);
     if (class < CLASS_MAX) {
-        void *pointer = slot_allocate_class(heap, class, size);
+        void *pointer = slot_allocate_any(heap, class, size);
         return pointer != NULL ? pointer : slot_allocate_slow(heap, size, class, error);
     }
     return large_allocate(heap, size, alignment, false, error);

@@ -25,8 +25,7 @@
 
 struct slab;
 struct cache;
-
-enum { SLAB_BINS = 8 };
+struct slot_wide;
 
 /* The slabs of one class that have both free slots and others, by how full they are. */
 struct class_slabs {
@@ -44,13 +43,21 @@ struct heap_config {
     bool check_free;
 };
 
+/* See heap/canary.h. */
+struct canary_key {
+    uint64_t start, factor; /* random; factor is odd, so that it loses no bit of the address */
+    uint64_t set, keep;     /* bits of every canary: these are 1, and only these may be */
+};
+
 struct heap {
     /* What the fast path reads; set once. */
-    uint64_t canary_key[2];
+    struct canary_key canary_key;
+    _Atomic(const struct slot_wide *) wide; /* never NULL, not even before heap_init */
     bool canary;
     bool check_free;
     _Atomic bool wiped_by_fork; /* a forked child under wipe: old canaries may be all zero */
     unsigned page_shift;
+    unsigned place_shift; /* of pages in units of SLOT_ALIGNMENT */
     size_t page_size;
     struct size_classes classes;
 
@@ -61,12 +68,13 @@ struct heap {
     struct mutex changes_mutex;
 
     struct mutex caches_mutex;
-    struct cache *caches;    /* all that were ever made */
-    uint64_t magazine_bytes; /* what all magazines may hold, reserved so far */
-    _Atomic uint64_t epoch;  /* advanced: every thread flushes at its next slow path */
+    struct cache *caches;          /* all that were ever made */
+    _Atomic(struct cache *) stock; /* of no thread; made with the first one that is */
+    uint64_t magazine_bytes;       /* what all magazines may hold, reserved so far */
+    _Atomic uint64_t epoch;        /* advanced: every thread flushes at its next slow path */
 
     counter large_count, large_bytes; /* several writers */
-    _Atomic uint64_t claims;          /* held by secure_protect and others, see heap/record.h */
+    counter claims;                   /* held by secure_protect and others, see heap/record.h */
     _Atomic uint64_t zeroizing;       /* secure_zeroize calls that are under way */
     _Atomic int owner; /* the process whose secrets these are; under SECURE_FORK_DROP alone */
     _Atomic uint64_t zeroized; /* advanced as each begins */
@@ -106,6 +114,19 @@ void heap_zeroize(struct heap *heap);
 
 /* Wipes a live buffer of the caller's; waits for a claim on it to end. */
 void heap_zeroize_one(struct heap *heap, void *pointer);
+
+INLINE const struct slot_wide *heap_wide(const struct heap *heap)
+{
+    return atomic_load_explicit(&heap->wide, memory_order_relaxed);
+}
+
+/* Claims begin and end, for a child that is forked in between. The fence: an end is not seen before
+ * the record is. */
+INLINE void heap_count_claim(struct heap *heap, int more)
+{
+    atomic_thread_fence(memory_order_release);
+    counter_add_shared(&heap->claims, (uint64_t)(int64_t)more);
+}
 
 /*
  * For who moves or claims secrets: has a zeroize been under way at any time since the mark? One

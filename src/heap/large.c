@@ -41,11 +41,11 @@ void *large_start(const struct heap *heap, const struct region *region, size_t f
 static uint64_t claim(struct heap *heap, struct large *large)
 {
     /* Counted first: a child that is forked in between must know that there may be claims. */
-    atomic_fetch_add_explicit(&heap->claims, 1, memory_order_relaxed);
+    heap_count_claim(heap, 1);
     for (;;) {
         uint64_t seen = atomic_load_explicit(&large->record, memory_order_acquire);
         if (seen == 0) {
-            atomic_fetch_sub_explicit(&heap->claims, 1, memory_order_relaxed);
+            heap_count_claim(heap, -1);
             return 0;
         }
         if ((seen & LARGE_CLAIMED) != 0) {
@@ -61,7 +61,7 @@ static uint64_t claim(struct heap *heap, struct large *large)
 void large_unclaim(struct heap *heap, struct large *large, uint64_t record)
 {
     atomic_store_explicit(&large->record, record, memory_order_release);
-    atomic_fetch_sub_explicit(&heap->claims, 1, memory_order_release);
+    heap_count_claim(heap, -1);
 }
 
 uint64_t large_claim_at(struct heap *heap, const struct place *place, const void *pointer,
@@ -138,22 +138,30 @@ int large_open(const struct heap *heap, char *run, const struct large *large)
 
 /* ---- allocating and freeing ---- */
 
-/* As for slabs: reading first would map the zero page and cost a second fault. */
-static bool is_zero(char *part)
+/* As for slabs: reading a page that is not resident would map the zero page and cost a second
+ * fault.
+ */
+static void touch(char *at)
 {
-    _Atomic uint64_t *word = (_Atomic uint64_t *)(void *)part;
+    _Atomic uint64_t *word = (_Atomic uint64_t *)(void *)at;
     uint64_t zero = 0;
     (void)atomic_compare_exchange_strong_explicit(word, &zero, 0, memory_order_relaxed,
                                                   memory_order_relaxed);
-    return wipe_slot_holds(part, CHECK_FREE_MAX);
 }
 
 /* Both ends: a guarded buffer lies at the rear one. */
-static void check_free(const struct heap *heap, struct run run, const void *pointer)
+static void check_free(const struct heap *heap, struct run run, bool is_cold, const void *pointer)
 {
     char *start = run_start(&heap->pages, run);
     char *rear = start + (run.count << heap->page_shift) - CHECK_FREE_MAX;
-    if (heap->check_free && !(is_zero(start) && is_zero(rear))) {
+    if (!heap->check_free) {
+        return;
+    }
+    if (is_cold) {
+        touch(start);
+        touch(rear);
+    }
+    if (!(heap_wide(heap)->begins_zero(start) && heap_wide(heap)->begins_zero(rear))) {
         report_fault(FAULT_WRITE_AFTER_FREE, pointer, 0);
     }
 }
@@ -161,6 +169,7 @@ static void check_free(const struct heap *heap, struct run run, const void *poin
 void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guarded, int *error)
 {
     struct run run;
+    size_t cold = 0;
     size_t bytes = guarded ? large_flush_size(size) : size;
     if (size > PTRDIFF_MAX) {
         *error = -ENOMEM;
@@ -168,10 +177,10 @@ void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guar
     }
     size_t count = (bytes + heap->page_size - 1) >> heap->page_shift;
     count = count > 0 ? count : 1;
-    *error = pages_take_large(&heap->pages, count, alignment, &run);
+    *error = pages_take_large(&heap->pages, count, alignment, &run, &cold);
     if (*error == -ENOMEM && pages_possible(&heap->pages, count) == 0) {
         heap_make_room(heap, count << heap->page_shift);
-        *error = pages_take_large(&heap->pages, count, alignment, &run);
+        *error = pages_take_large(&heap->pages, count, alignment, &run, &cold);
     }
     if (*error != 0) {
         return NULL;
@@ -181,7 +190,7 @@ void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guar
     large->guarded = guarded;
     large->access = OS_READ_WRITE;
     void *pointer = large_start(heap, run.region, run.page, large, size);
-    check_free(heap, run, pointer);
+    check_free(heap, run, cold > 0, pointer);
     large_write_canaries(heap, run_start(&heap->pages, run), large, size);
     counter_add_shared(&heap->large_count, 1);
     counter_add_shared(&heap->large_bytes, size);
@@ -207,7 +216,7 @@ void large_free(struct heap *heap, const struct place *place, void *pointer, siz
     }
     struct run run = {place->region, place->first_page, large->count};
     if (open) {
-        wipe(start, large->count << heap->page_shift);
+        heap_wide(heap)->wipe(start, large->count << heap->page_shift);
     }
     counter_add_shared(&heap->large_count, UINT64_MAX);
     counter_add_shared(&heap->large_bytes, 0 - (uint64_t)length);
@@ -217,7 +226,7 @@ void large_free(struct heap *heap, const struct place *place, void *pointer, siz
     } else {
         pages_strand_large(&heap->pages, run);
     }
-    pages_purge_due(&heap->pages);
+    (void)pages_purge_due(&heap->pages);
 }
 
 /* ---- asking ---- */

@@ -113,10 +113,10 @@ bool large_zeroize(struct heap *heap, struct region *region, size_t first_page)
     if ((seen & LARGE_CLAIMED) != 0) {
         return false;
     }
-    atomic_fetch_add_explicit(&heap->claims, 1, memory_order_relaxed);
+    heap_count_claim(heap, 1);
     if (!atomic_compare_exchange_strong_explicit(&large->record, &seen, seen | LARGE_CLAIMED,
                                                  memory_order_acq_rel, memory_order_relaxed)) {
-        atomic_fetch_sub_explicit(&heap->claims, 1, memory_order_relaxed);
+        heap_count_claim(heap, -1);
         return false;
     }
     size_t size = large_record_size(seen);

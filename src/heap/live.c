@@ -22,12 +22,11 @@ static size_t add_slab(struct heap *heap, const struct region *region, size_t fi
                        uint32_t class, struct window *window)
 {
     const struct size_class *c = &heap->classes.at[class];
-    slot_record *records = slab_records(heap, region, first_page);
-    char *start = region_page(region, first_page, heap->page_shift);
     for (uint32_t i = 0; i < c->slots; i++) {
-        uint16_t record = atomic_load_explicit(&records[i], memory_order_acquire);
+        struct slot slot = slab_slot(heap, region, first_page, class, i);
+        uint16_t record = atomic_load_explicit(slot.record, memory_order_acquire);
         if (record != 0) {
-            add(window, start + (size_t)i * c->slot_size, slot_record_size(record));
+            add(window, slot.start, slot_record_size(record));
         }
     }
     return first_page + c->pages;
@@ -55,8 +54,7 @@ static void add_region(struct heap *heap, const struct region *region, struct wi
         uint32_t entry = atomic_load_explicit(&region->entries[page], memory_order_acquire);
         size_t next = page;
         if ((entry & ENTRY_SLAB) != 0) {
-            size_t first = page - ((entry >> ENTRY_INDEX_SHIFT) & ENTRY_INDEX_MASK);
-            next = add_slab(heap, region, first, entry & ENTRY_CLASS_MASK, window);
+            next = add_slab(heap, region, page - entry_index(entry), entry_class(entry), window);
         } else if (entry != 0) {
             next = add_large(heap, region, page, entry - 1, window);
         }

@@ -1,70 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 #include "heap/magazine.h"
 
+#include <string.h>
+
 #include "base/check.h"
 #include "policy/lock_budget.h"
 
-struct cache cache_none;
-struct cache cache_dead;
-
-__thread struct cache *cache_mine __attribute__((tls_model("initial-exec"))) = &cache_none;
-
-static cache_exit_hook *exit_hook;
-
-void cache_set_exit_hook(cache_exit_hook *hook)
-{
-    exit_hook = hook;
-}
-
-static bool is_real(const struct cache *cache)
-{
-    return cache != &cache_none && cache != &cache_dead;
-}
-
-/* ---- a thread's cache ---- */
-
-/* Under caches_mutex. */
-static struct cache *find_cache(struct heap *heap)
-{
-    struct cache *cache = heap->caches;
-    while (cache != NULL && cache->in_use) {
-        cache = cache->next;
-    }
-    if (cache == NULL) {
-        cache = bookkeeping_take(&heap->pages.bookkeeping, sizeof(*cache));
-        if (cache == NULL) {
-            return NULL;
-        }
-        cache->next = heap->caches;
-        heap->caches = cache;
-    }
-    cache->in_use = true;
-    cache->epoch = atomic_load_explicit(&heap->epoch, memory_order_relaxed);
-    return cache;
-}
-
-static struct cache *my_cache(struct heap *heap)
-{
-    if (LIKELY(cache_mine != &cache_none)) {
-        return cache_mine;
-    }
-    mutex_lock(&heap->caches_mutex);
-    struct cache *cache = find_cache(heap);
-    mutex_unlock(&heap->caches_mutex);
-    if (cache == NULL) {
-        return cache_mine;
-    }
-    cache_mine = cache;
-    if (exit_hook != NULL && !exit_hook(cache)) {
-        cache_mine = &cache_dead;
-        cache_retire(heap, cache);
-    }
-    return cache_mine;
-}
-
 /* ---- room ---- */
 
-/* All magazines together may hold 1/16 of the lock limit: each slot in one pins a slab. */
+enum { ROOM_SHARE = 4 };
+
+/* All magazines together may hold 1/16 of the lock limit: each slot in one pins a slab. One takes a
+ * quarter of what is left at the most, so that there is something for the next thread too. */
 static void reserve_room(struct heap *heap, struct magazine *magazine, uint32_t class)
 {
     const struct size_class *c = &heap->classes.at[class];
@@ -72,10 +19,13 @@ static void reserve_room(struct heap *heap, struct magazine *magazine, uint32_t 
         lock_budget_magazines(atomic_load_explicit(&heap->pages.limit_seen, memory_order_relaxed));
     mutex_lock(&heap->caches_mutex);
     uint64_t left = limit > heap->magazine_bytes ? limit - heap->magazine_bytes : 0;
-    uint64_t fits = left / c->slot_size;
+    uint64_t fits = left / ROOM_SHARE / c->slot_size;
+    if (fits < MAGAZINE_SLOTS_MIN) {
+        fits = left / c->slot_size >= MAGAZINE_SLOTS_MIN ? MAGAZINE_SLOTS_MIN : 0;
+    }
     uint32_t capacity = fits < c->magazine ? (uint32_t)fits : c->magazine;
-    magazine->capacity = capacity >= MAGAZINE_SLOTS_MIN ? capacity : 0;
-    heap->magazine_bytes += (uint64_t)magazine->capacity * c->slot_size;
+    magazine->limit = magazine->bottom + capacity;
+    heap->magazine_bytes += (uint64_t)capacity * c->slot_size;
     mutex_unlock(&heap->caches_mutex);
 }
 
@@ -83,9 +33,50 @@ static void return_room(struct heap *heap, struct magazine *magazine, uint32_t c
 {
     const struct size_class *c = &heap->classes.at[class];
     mutex_lock(&heap->caches_mutex);
-    heap->magazine_bytes -= (uint64_t)magazine->capacity * c->slot_size;
-    magazine->capacity = 0;
+    heap->magazine_bytes -= (uint64_t)magazine_capacity(magazine) * c->slot_size;
+    magazine->limit = magazine->bottom;
     mutex_unlock(&heap->caches_mutex);
+}
+
+/* ---- the stock; under the class's mutex ---- */
+
+/* A thread that knows of no cache of its own cannot know that there is a stock. */
+static struct magazine *stock_of(struct heap *heap, uint32_t class)
+{
+    struct cache *stock = cache_stock(heap);
+    return stock != NULL ? &stock->magazines[class] : NULL;
+}
+
+/* false: there is no room for all of them. */
+static bool stock_put(struct heap *heap, uint32_t class, const struct slot *slots, size_t count)
+{
+    struct magazine *stock = stock_of(heap, class);
+    if (stock == NULL) {
+        return false;
+    }
+    if (magazine_capacity(stock) == 0) {
+        reserve_room(heap, stock, class);
+    }
+    struct slot *top = magazine_top(stock);
+    if ((size_t)(stock->limit - top) < count) {
+        return false;
+    }
+    memcpy(top, slots, count * sizeof(*slots));
+    magazine_set_top(stock, top + count);
+    return true;
+}
+
+static size_t stock_take(struct heap *heap, uint32_t class, struct slot *slots, size_t count)
+{
+    struct magazine *stock = stock_of(heap, class);
+    size_t held = stock != NULL ? magazine_count(stock) : 0;
+    size_t taken = held < count ? held : count;
+    if (taken > 0) {
+        struct slot *top = magazine_top(stock) - taken;
+        memcpy(slots, top, taken * sizeof(*slots));
+        magazine_set_top(stock, top);
+    }
+    return taken;
 }
 
 /* ---- refilling and flushing ---- */
@@ -98,27 +89,46 @@ static void put_slots(struct heap *heap, uint32_t class, const struct slot *slot
 }
 
 /* The most recent slots stay, still warm; the oldest `count` go. */
-static void flush(struct heap *heap, struct magazine *magazine, uint32_t class, uint32_t count)
+static void give_oldest(struct heap *heap, struct magazine *magazine, uint32_t class,
+                        uint32_t count)
 {
     uint32_t held = magazine_count(magazine);
-    put_slots(heap, class, magazine->slots, count);
-    for (uint32_t i = count; i < held; i++) {
-        magazine->slots[i - count] = magazine->slots[i];
+    mutex_lock(&heap->slabs[class].mutex);
+    if (!stock_put(heap, class, magazine->bottom, count)) {
+        slab_put(heap, class, magazine->bottom, count);
     }
-    magazine_set_count(magazine, held - count);
+    mutex_unlock(&heap->slabs[class].mutex);
+    memmove(magazine->bottom, magazine->bottom + count, (held - count) * sizeof(struct slot));
+    magazine_set_top(magazine, magazine->bottom + (held - count));
 }
 
-static void flush_all(struct heap *heap, struct cache *cache)
+/* All slots of a magazine go to their slabs, and its room to whoever wants it. */
+static void empty(struct heap *heap, struct magazine *magazine, uint32_t class)
+{
+    uint32_t held = magazine_count(magazine);
+    if (held > 0) {
+        slab_put(heap, class, magazine->bottom, held);
+        magazine_set_top(magazine, magazine->bottom);
+    }
+    if (magazine_capacity(magazine) > 0) {
+        return_room(heap, magazine, class);
+    }
+}
+
+void magazines_empty(struct heap *heap, struct cache *cache)
 {
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
-        struct magazine *magazine = &cache->magazines[class];
-        uint32_t held = magazine_count(magazine);
-        if (held > 0) {
-            flush(heap, magazine, class, held);
-        }
-        if (magazine->capacity > 0) {
-            return_room(heap, magazine, class);
-        }
+        /* Not looked at before: the stock's has another user. */
+        mutex_lock(&heap->slabs[class].mutex);
+        empty(heap, &cache->magazines[class], class);
+        mutex_unlock(&heap->slabs[class].mutex);
+    }
+}
+
+static void flush_stock(struct heap *heap)
+{
+    if (cache_stock(heap) != NULL) {
+        magazines_empty(heap, cache_stock(heap));
     }
 }
 
@@ -127,41 +137,70 @@ static void follow_epoch(struct heap *heap, struct cache *cache)
     uint64_t epoch = atomic_load_explicit(&heap->epoch, memory_order_relaxed);
     if (UNLIKELY(cache->epoch != epoch)) {
         cache->epoch = epoch;
-        flush_all(heap, cache);
+        magazines_empty(heap, cache);
+    }
+}
+
+/* A magazine that looks as it did at the last look was not used, or might as well not have been:
+ * its slots pin slabs, so they go back, and with them, maybe, pages to a class that needs some now.
+ */
+static void flush_idle(struct heap *heap, struct cache *cache)
+{
+    for (uint32_t class = 0; class < heap->classes.count; class ++) {
+        struct magazine *magazine = &cache->magazines[class];
+        mutex_lock(&heap->slabs[class].mutex);
+        const struct slot *top = magazine_top(magazine);
+        uint64_t bytes = counter_read(&magazine->live_bytes);
+        if (top == cache->seen[class].top && bytes == cache->seen[class].live_bytes) {
+            empty(heap, magazine, class);
+        }
+        cache->seen[class].top = magazine_top(magazine);
+        cache->seen[class].live_bytes = bytes;
+        mutex_unlock(&heap->slabs[class].mutex);
+    }
+}
+
+static void look_for_idle(struct heap *heap, struct cache *cache)
+{
+    flush_idle(heap, cache);
+    if (cache_stock(heap) != NULL) {
+        flush_idle(heap, cache_stock(heap));
     }
 }
 
 /* The thread's magazine of a class, with room if there is any; NULL: it has none. */
 static struct magazine *my_magazine(struct heap *heap, uint32_t class)
 {
-    struct cache *cache = my_cache(heap);
-    if (!is_real(cache)) {
+    struct cache *cache = cache_own(heap);
+    if (!cache_is_real(cache)) {
         return NULL;
     }
     follow_epoch(heap, cache);
     struct magazine *magazine = &cache->magazines[class];
-    if (magazine->capacity == 0) {
+    if (magazine_capacity(magazine) == 0) {
         reserve_room(heap, magazine, class);
     }
-    return magazine->capacity > 0 ? magazine : NULL;
+    return magazine_capacity(magazine) > 0 ? magazine : NULL;
 }
 
 struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
 {
-    struct slot slots[MAGAZINE_SLOTS_MAX];
+    struct slot slot = {NULL, NULL};
     struct magazine *magazine = my_magazine(heap, class);
-    size_t wanted = magazine != NULL ? (magazine->capacity + 1) / 2 : 1;
+    struct slot *slots = magazine != NULL ? magazine->bottom : &slot;
+    size_t wanted = magazine != NULL ? (magazine_capacity(magazine) + 1) / 2 : 1;
     INVARIANT(magazine == NULL || magazine_count(magazine) == 0);
     mutex_lock(&heap->slabs[class].mutex);
-    size_t taken = slab_take(heap, class, slots, wanted, error);
-    mutex_unlock(&heap->slabs[class].mutex);
+    size_t taken = stock_take(heap, class, slots, wanted);
     if (taken == 0) {
-        return (struct slot){NULL, NULL};
+        taken = slab_take(heap, class, slots, wanted, error);
     }
-    for (size_t i = 1; i < taken; i++) {
-        (void)magazine_push(magazine, slots[i]);
+    mutex_unlock(&heap->slabs[class].mutex);
+    if (taken > 0 && magazine != NULL) {
+        slot = slots[taken - 1];
+        magazine_set_top(magazine, slots + taken - 1);
     }
-    return slots[0];
+    return slot;
 }
 
 void magazine_overflow(struct heap *heap, uint32_t class, struct slot slot)
@@ -170,17 +209,21 @@ void magazine_overflow(struct heap *heap, uint32_t class, struct slot slot)
     if (magazine == NULL) {
         put_slots(heap, class, &slot, 1);
     } else {
-        if (magazine_count(magazine) == magazine->capacity) {
-            flush(heap, magazine, class, (magazine->capacity + 1) / 2);
+        uint32_t capacity = magazine_capacity(magazine);
+        if (magazine_count(magazine) == capacity) {
+            give_oldest(heap, magazine, class, (capacity + 1) / 2);
         }
         (void)magazine_push(magazine, slot);
     }
-    pages_purge_due(&heap->pages);
+    /* What was purged shows that other sizes are in demand now than before. */
+    if (UNLIKELY(pages_purge_due(&heap->pages)) && magazine != NULL) {
+        look_for_idle(heap, cache_mine);
+    }
 }
 
 void magazine_count_bytes(struct heap *heap, uint32_t class, int64_t bytes)
 {
-    if (is_real(cache_mine)) {
+    if (cache_is_real(cache_mine)) {
         counter_add(&cache_mine->magazines[class].live_bytes, (uint64_t)bytes);
     } else {
         counter_add_shared(&heap->slabs[class].live_bytes, (uint64_t)bytes);
@@ -190,73 +233,8 @@ void magazine_count_bytes(struct heap *heap, uint32_t class, int64_t bytes)
 void magazines_flush(struct heap *heap)
 {
     atomic_fetch_add_explicit(&heap->epoch, 1, memory_order_relaxed);
-    if (is_real(cache_mine)) {
+    if (cache_is_real(cache_mine)) {
         follow_epoch(heap, cache_mine);
     }
-}
-
-void cache_retire(struct heap *heap, struct cache *cache)
-{
-    flush_all(heap, cache);
-    mutex_lock(&heap->caches_mutex);
-    cache->in_use = false;
-    mutex_unlock(&heap->caches_mutex);
-    pages_purge_due(&heap->pages);
-}
-
-/* ---- all caches ---- */
-
-void caches_forget(struct heap *heap)
-{
-    heap->magazine_bytes = 0;
-    for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
-        cache->in_use = cache == cache_mine;
-        for (uint32_t class = 0; class < CLASS_MAX; class ++) {
-            magazine_set_count(&cache->magazines[class], 0);
-            cache->magazines[class].capacity = 0;
-            counter_set(&cache->magazines[class].live_bytes, 0);
-        }
-    }
-}
-
-uint64_t caches_slots(struct heap *heap)
-{
-    uint64_t slots = 0;
-    mutex_lock(&heap->caches_mutex);
-    for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
-        for (uint32_t class = 0; class < CLASS_MAX; class ++) {
-            slots += magazine_count(&cache->magazines[class]);
-        }
-    }
-    mutex_unlock(&heap->caches_mutex);
-    return slots;
-}
-
-uint64_t caches_live_bytes(struct heap *heap)
-{
-    uint64_t bytes = 0;
-    mutex_lock(&heap->caches_mutex);
-    for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
-        for (uint32_t class = 0; class < CLASS_MAX; class ++) {
-            bytes += counter_read(&cache->magazines[class].live_bytes);
-        }
-    }
-    mutex_unlock(&heap->caches_mutex);
-    return bytes;
-}
-
-void caches_validate(struct heap *heap)
-{
-    uint64_t room = 0;
-    mutex_lock(&heap->caches_mutex);
-    for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
-        for (uint32_t class = 0; class < heap->classes.count; class ++) {
-            const struct magazine *magazine = &cache->magazines[class];
-            REQUIRE(magazine_count(magazine) <= magazine->capacity);
-            REQUIRE(cache->in_use || magazine->capacity == 0);
-            room += (uint64_t)magazine->capacity * heap->classes.at[class].slot_size;
-        }
-    }
-    REQUIRE(room == heap->magazine_bytes);
-    mutex_unlock(&heap->caches_mutex);
+    flush_stock(heap);
 }

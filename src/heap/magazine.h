@@ -8,6 +8,12 @@
  * library, is never NULL: at first it names cache_none, and cache_dead once the thread's cache was
  * flushed at its exit. Both have no room and are shared by all threads: the fast path finds nothing
  * there and goes the slow way, which never writes to them.
+ *
+ * One more cache is no thread's: the stock. A magazine that is full gives half of itself to the
+ * stock's magazine of its class, and one that is empty takes from there, by copying a few words. So
+ * what one thread frees and another allocates, and what one thread has too many of now and too few
+ * soon, does not go through the slabs. Whoever holds a class's mutex may use the stock's magazine
+ * of it.
  */
 #ifndef SECURE_MALLOC_HEAP_MAGAZINE_H
 #define SECURE_MALLOC_HEAP_MAGAZINE_H
@@ -20,19 +26,38 @@
 #include "heap/heap.h"
 #include "heap/slab.h"
 
-/* Written by its thread alone. Slots lie in it from 0 up: free, wiped, and their records 0. */
+/* Written by its thread alone. Slots lie in it from the bottom up: free, wiped, and their records
+ * 0. All three are NULL in a cache that has no room. */
 struct magazine {
-    _Atomic uint32_t count;
-    uint32_t capacity;  /* 0: no room was reserved for it (yet) */
+    _Atomic(struct slot *) top; /* the place of the next one */
+    struct slot *bottom;
+    struct slot *limit; /* bottom: no room was reserved for it (yet) */
     counter live_bytes; /* handed out less taken back by this thread: may be below 0 */
-    struct slot slots[MAGAZINE_SLOTS_MAX];
 };
 
+/* What free wants to know of a region of slabs. */
+struct shortcut {
+    uintptr_t base;
+    size_t places; /* units of SLOT_ALIGNMENT; 0: it leads nowhere */
+    page_entry *entries;
+    slot_record *records;
+};
+
+/* Enough for 64 MiB of slabs, if they lie together. */
+enum { SHORTCUTS = 64 };
+
 struct cache {
-    struct cache *next; /* of all caches */
-    bool in_use;        /* under caches_mutex */
-    uint64_t epoch;
     struct magazine magazines[CLASS_MAX];
+    struct shortcut
+        shortcuts[SHORTCUTS]; /* to regions that this thread freed slots of, by granule */
+    struct cache *next;       /* of all caches */
+    bool in_use;              /* under caches_mutex */
+    uint64_t epoch;
+    struct {
+        const struct slot *top;
+        uint64_t live_bytes;
+    } seen[CLASS_MAX];   /* of its magazines, when the idle ones were last looked for */
+    struct slot slots[]; /* of all magazines, one after the other */
 };
 
 extern struct cache cache_none;
@@ -47,38 +72,87 @@ extern __thread struct cache *cache_mine __attribute__((tls_model("initial-exec"
 typedef bool cache_exit_hook(struct cache *cache);
 void cache_set_exit_hook(cache_exit_hook *hook);
 
+/* Not one of the two that all threads share. */
+bool cache_is_real(const struct cache *cache);
+
+/* The calling thread's, made if need be and possible. */
+struct cache *cache_own(struct heap *heap);
+
+/* NULL: there is no memory for it. */
+INLINE struct cache *cache_stock(const struct heap *heap)
+{
+    return atomic_load_explicit(&heap->stock, memory_order_acquire);
+}
+
+INLINE struct shortcut *cache_shortcut(struct cache *cache, const void *pointer)
+{
+    return &cache->shortcuts[((uintptr_t)pointer >> REGISTRY_GRANULE_SHIFT) % SHORTCUTS];
+}
+
+struct shortcut shortcut_to(const struct region *region, unsigned page_shift);
+
+/* Keeps the way to pointer in mind. The caches that are shared stay as they are. */
+void cache_remember(struct cache *cache, const struct shortcut *shortcut, const void *pointer);
+
+INLINE struct slot *magazine_top(const struct magazine *magazine)
+{
+    return atomic_load_explicit(&magazine->top, memory_order_relaxed);
+}
+
+INLINE void magazine_set_top(struct magazine *magazine, struct slot *top)
+{
+    atomic_store_explicit(&magazine->top, top, memory_order_relaxed);
+}
+
 INLINE uint32_t magazine_count(const struct magazine *magazine)
 {
-    return atomic_load_explicit(&magazine->count, memory_order_relaxed);
+    return (uint32_t)(magazine_top(magazine) - magazine->bottom);
 }
 
-INLINE void magazine_set_count(struct magazine *magazine, uint32_t count)
+INLINE uint32_t magazine_capacity(const struct magazine *magazine)
 {
-    atomic_store_explicit(&magazine->count, count, memory_order_relaxed);
+    return (uint32_t)(magazine->limit - magazine->bottom);
 }
 
+/* false: it is full. */
 INLINE bool magazine_push(struct magazine *magazine, struct slot slot)
 {
-    uint32_t count = magazine_count(magazine);
-    if (UNLIKELY(count >= magazine->capacity)) {
+    struct slot *top = magazine_top(magazine);
+    if (UNLIKELY(top == magazine->limit)) {
         return false;
     }
-    magazine->slots[count] = slot;
-    magazine_set_count(magazine, count + 1);
+    *top = slot;
+    magazine_set_top(magazine, top + 1);
+    return true;
+}
+
+/* false: it is empty. */
+INLINE bool magazine_pop(struct magazine *magazine, struct slot *slot)
+{
+    struct slot *top = magazine_top(magazine);
+    if (UNLIKELY(top == magazine->bottom)) {
+        return false;
+    }
+    *slot = top[-1];
+    magazine_set_top(magazine, top - 1);
     return true;
 }
 
 /* A slot for a thread whose magazine is empty: refills it by half. start NULL: *error. */
 struct slot magazine_refill(struct heap *heap, uint32_t class, int *error);
 
-/* Takes a slot back when the magazine is full: flushes half of it, the oldest. */
+/* Takes a slot back when the magazine is full: half of it, the oldest, goes. */
 void magazine_overflow(struct heap *heap, uint32_t class, struct slot slot);
 
 /* Counts bytes handed out (or, negative, taken back) by a thread, magazine or not. */
 void magazine_count_bytes(struct heap *heap, uint32_t class, int64_t bytes);
 
-/* Flushes all magazines of the calling thread, and lets the others know that they should. */
+/* Flushes all magazines of the calling thread and the stock, and lets the other threads know that
+ * they should. */
 void magazines_flush(struct heap *heap);
+
+/* Sends all slots of a cache to their slabs. */
+void magazines_empty(struct heap *heap, struct cache *cache);
 
 /* A thread ends: its slots go back, and its cache waits for another thread. */
 void cache_retire(struct heap *heap, struct cache *cache);

@@ -8,7 +8,7 @@
 static uint16_t claim(struct heap *heap, const struct place *place, const void *pointer)
 {
     slot_record *record = place->slot.record;
-    atomic_fetch_add_explicit(&heap->claims, 1, memory_order_relaxed);
+    heap_count_claim(heap, 1);
     for (;;) {
         uint16_t seen = slot_record_settled(record);
         if (seen == 0 || pointer != place->slot.start) {
@@ -30,7 +30,7 @@ static uint16_t claim(struct heap *heap, const struct place *place, const void *
 static void unclaim(struct heap *heap, const struct place *place, uint16_t record)
 {
     atomic_store_explicit(place->slot.record, record, memory_order_release);
-    atomic_fetch_sub_explicit(&heap->claims, 1, memory_order_release);
+    heap_count_claim(heap, -1);
 }
 
 /* In place, within the slot. */
@@ -44,7 +44,7 @@ static bool resize_slot(struct heap *heap, const struct place *place, void *poin
     }
     uint16_t record = claim(heap, place, pointer);
     if (atomic_load_explicit(&place->region->entries[place->first_page], memory_order_relaxed) !=
-        (ENTRY_SLAB | place->class)) {
+        entry_of(place->class)) {
         report_fault(FAULT_DOUBLE_FREE, pointer, 0);
     }
     size_t old = slot_record_size(record);

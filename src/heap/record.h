@@ -4,6 +4,10 @@
  * it is live, 0 when it is free. One atomic step at free answers both "was it live?" and "how long
  * was it?", so a double free is seen exactly, across threads too.
  *
+ * There is room for a slot's record at every 16 bytes of a slab, and it lies where the slot begins:
+ * free finds it from the address alone, and what lies within a slot, or in the waste at a slab's
+ * end, has a record that is 0.
+ *
  * The top bit is a claim: somebody other than the owner (secure_zeroize), or the owner for longer
  * than one step (secure_protect, secure_realloc, freeing a large buffer), works on the buffer. Who
  * meets a claim waits for it to end. A claimed buffer stays live, so its pages stay its own.
@@ -16,6 +20,7 @@
 #define SECURE_MALLOC_HEAP_RECORD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +35,12 @@ typedef _Atomic uint64_t large_record;
 INLINE uint16_t slot_record_of(size_t size)
 {
     return (uint16_t)(size + 1);
+}
+
+/* Neither free nor claimed. */
+INLINE bool slot_record_is_live(uint16_t record)
+{
+    return (uint16_t)(record - 1) < (uint16_t)(SLOT_CLAIMED - 1);
 }
 
 INLINE size_t slot_record_size(uint16_t record)

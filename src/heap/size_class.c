@@ -2,6 +2,7 @@
 #include "heap/size_class.h"
 
 #include "base/check.h"
+#include "heap/slot_shape.h"
 
 /* A slab that wastes at most a sixteenth of itself is good enough; else the best of up to 8 pages.
  */
@@ -40,16 +41,34 @@ static void add(struct size_classes *classes, size_t slot_size, size_t page_size
     class->pages = slab_pages(slot_size, page_size);
     class->slots = (uint32_t)(class->pages * page_size / slot_size);
     class->reciprocal = ((UINT64_C(1) << RECIPROCAL_SHIFT) + slot_size - 1) / slot_size;
+    class->bins_a_slot = ((uint32_t)SLAB_BINS << BINS_SHIFT) / class->slots;
     class->magazine = magazine_slots(slot_size);
-    /* A slab's records and free map lie with its first page. */
+    class->cached = classes->cached;
+    classes->cached += class->magazine;
+    /* A slab's free map lies with its first page. */
     REQUIRE(class->slots > 0 && class->slots <= page_size / SLOT_ALIGNMENT);
     REQUIRE(classes->count <= CLASS_MAX);
+}
+
+/* The fast path knows these classes by heart. */
+static void check_shape(const struct size_classes *classes, struct slot_shape shape)
+{
+    size_t last = shape_class_of(shape, shape.size_max);
+    size_t covered = 2 * shape.half + (shape.kind == SHAPE_IS_WIDE ? BLOCK : 0);
+    for (size_t class = shape.first; class <= last; class ++) {
+        size_t size = classes->at[class].slot_size;
+        size_t below = class > 0 ? classes->at[class - 1].slot_size : 0;
+        REQUIRE(size == shape_slot_size(shape, class) && size - below <= shape.step);
+        REQUIRE(shape.half <= size && size <= covered);
+        REQUIRE(size_class_of(size - shape.slack) == class);
+    }
 }
 
 void size_classes_init(struct size_classes *classes, size_t page_size)
 {
     size_t most = 4 * page_size < SLOT_SIZE_MAX ? 4 * page_size : SLOT_SIZE_MAX;
     classes->count = 0;
+    classes->cached = 0;
     for (size_t size = SLOT_ALIGNMENT; size <= FINE_MAX; size += SLOT_ALIGNMENT) {
         add(classes, size, page_size);
     }
@@ -63,12 +82,18 @@ void size_classes_init(struct size_classes *classes, size_t page_size)
     }
     classes->ordinary = classes->count;
     REQUIRE(classes->ordinary <= ALIGNED_FIRST);
-    REQUIRE(size_class_of(SLOT_SIZE_MAX - CANARY_MIN) < ALIGNED_FIRST);
-    classes->size_max = classes->at[classes->count - 1].slot_size - CANARY_MIN;
+    REQUIRE(size_class_of(SLOT_SIZE_MAX - CANARY_WIDE) < ALIGNED_FIRST);
+    classes->size_max = classes->at[classes->count - 1].slot_size - CANARY_WIDE;
     classes->count = ALIGNED_FIRST;
     for (size_t size = ALIGNED_MIN; size <= ALIGNED_MAX; size *= 2) {
         add(classes, size, page_size);
     }
+    check_shape(classes, SHAPE_16);
+    check_shape(classes, SHAPE_64);
+    check_shape(classes, SHAPE_128);
+    check_shape(classes, SHAPE_272);
+    check_shape(classes, SHAPE_528);
+    check_shape(classes, SHAPE_1040);
 }
 
 uint32_t size_class_aligned(const struct size_classes *classes, size_t alignment, size_t size)
@@ -76,10 +101,10 @@ uint32_t size_class_aligned(const struct size_classes *classes, size_t alignment
     if (alignment > ALIGNED_MAX || size > ALIGNED_MAX - CANARY_MIN) {
         return CLASS_MAX;
     }
-    for (uint32_t i = 0; i < classes->count; i++) {
+    for (uint32_t i = ALIGNED_FIRST; i < classes->count; i++) {
         bool fits = classes->at[i].slot_size >= size + CANARY_MIN;
         bool aligned = classes->at[i].slot_size % alignment == 0;
-        if (fits && aligned && (i < FINE_MAX / SLOT_ALIGNMENT || i >= ALIGNED_FIRST)) {
+        if (fits && aligned) {
             return i;
         }
     }

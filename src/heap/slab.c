@@ -19,17 +19,6 @@ struct slab *slab_at(const struct heap *heap, const struct region *region, size_
     return (struct slab *)(void *)(region->owners + first_page * heap->pages.config.owner_stride);
 }
 
-slot_record *slab_records(const struct heap *heap, const struct region *region, size_t first_page)
-{
-    return (slot_record *)(void *)(region->records +
-                                   first_page * heap->pages.config.records_stride);
-}
-
-static size_t first_page_of(const struct heap *heap, const struct slab *slab)
-{
-    return (size_t)((const char *)slab - slab->region->owners) / heap->pages.config.owner_stride;
-}
-
 /* ---- lists ---- */
 
 static void leave(struct class_slabs *slabs, struct slab *slab)
@@ -46,15 +35,24 @@ static void leave(struct class_slabs *slabs, struct slab *slab)
     slab->prev = NULL;
 }
 
-static void join(struct class_slabs *slabs, struct slab *slab, uint32_t slots)
+static void join(struct class_slabs *slabs, struct slab *slab, uint32_t bin)
 {
-    slab->bin = (uint16_t)((uint32_t)(slab->free_slots - 1) * SLAB_BINS / slots);
+    slab->bin = (uint8_t)bin;
     slab->prev = NULL;
     slab->next = slabs->bins[slab->bin];
     if (slab->next != NULL) {
         slab->next->prev = slab;
     }
     slabs->bins[slab->bin] = slab;
+}
+
+/* After its number of free slots has changed; it has some. */
+static void move(struct class_slabs *slabs, struct slab *slab, uint32_t bin)
+{
+    if (slab->bin != bin) {
+        leave(slabs, slab);
+        join(slabs, slab, bin);
+    }
 }
 
 static struct slab *fullest(const struct class_slabs *slabs)
@@ -95,24 +93,28 @@ static struct slab *make(struct heap *heap, uint32_t class, int *error)
     const struct size_class *c = &heap->classes.at[class];
     struct class_slabs *slabs = &heap->slabs[class];
     struct run run;
-    *error = pages_take(&heap->pages, c->pages, &run);
+    size_t cold = 0;
+    *error = pages_take(&heap->pages, c->pages, &run, &cold);
     if (*error != 0) {
         return NULL;
     }
-    touch(heap, run);
+    if (cold > 0) {
+        touch(heap, run);
+    }
     struct slab *slab = slab_at(heap, run.region, run.page);
     slab->region = run.region;
-    slab->class = (uint16_t) class;
+    slab->first_page = (uint32_t)run.page;
+    slab->class = (uint8_t) class;
     slab->free_slots = (uint16_t)c->slots;
     for (uint32_t i = 0; i < c->slots; i += SLAB_MAP_BITS) {
         uint32_t rest = c->slots - i;
         slab->free_map[i / SLAB_MAP_BITS] =
             rest >= SLAB_MAP_BITS ? UINT64_MAX : (UINT64_C(1) << rest) - 1;
     }
-    set_entries(run, ENTRY_SLAB | class, 1u << ENTRY_INDEX_SHIFT);
+    set_entries(run, entry_of(class), 1);
     counter_add(&slabs->all_slots, c->slots);
     counter_add(&slabs->free_slots, c->slots);
-    join(slabs, slab, c->slots);
+    join(slabs, slab, slab_bin(c, c->slots));
     return slab;
 }
 
@@ -120,7 +122,7 @@ static void give_back(struct heap *heap, struct slab *slab)
 {
     const struct size_class *c = &heap->classes.at[slab->class];
     struct class_slabs *slabs = &heap->slabs[slab->class];
-    struct run run = {slab->region, first_page_of(heap, slab), c->pages};
+    struct run run = {slab->region, slab->first_page, c->pages};
     counter_sub(&slabs->all_slots, c->slots);
     counter_sub(&slabs->free_slots, c->slots);
     set_entries(run, 0, 0);
@@ -133,11 +135,10 @@ static void give_back(struct heap *heap, struct slab *slab)
 
 /* ---- slots ---- */
 
-/* A free slot at random: the next at or after a random place, so not quite evenly. */
-static uint32_t pick(struct slab *slab, struct random *random, uint32_t slots)
+/* A free slot: the next at or after a place, so not quite evenly if that is at random. */
+static uint32_t pick(struct slab *slab, uint32_t from, uint32_t slots)
 {
     uint32_t words = (slots + SLAB_MAP_BITS - 1) / SLAB_MAP_BITS;
-    uint32_t from = random_below(random, slots);
     uint32_t word = from / SLAB_MAP_BITS;
     uint64_t bits = slab->free_map[word] & (UINT64_MAX << (from % SLAB_MAP_BITS));
     while (bits == 0) {
@@ -149,23 +150,36 @@ static uint32_t pick(struct slab *slab, struct random *random, uint32_t slots)
     return word * SLAB_MAP_BITS + bit;
 }
 
+/* A random number is good for four places: there are never more than 4,096 slots. */
+static void pick_some(struct heap *heap, struct slab *slab, struct slot *slots, size_t count)
+{
+    enum { PLACE_BITS = 16, PLACES = 64 / PLACE_BITS };
+    uint32_t class = slab->class;
+    const struct size_class *c = &heap->classes.at[class];
+    uint64_t random = 0;
+    for (size_t i = 0; i < count; i++) {
+        random = i % PLACES == 0 ? random_next(&heap->slabs[class].random) : random >> PLACE_BITS;
+        uint32_t from = ((uint32_t)(uint16_t)random * c->slots) >> PLACE_BITS;
+        uint32_t index = pick(slab, from, c->slots);
+        slots[i] = slab_slot(heap, slab->region, slab->first_page, class, index);
+        /* The processor cannot guess which comes next, and the caller will have it. */
+        __builtin_prefetch(slots[i].start, 1);
+        __builtin_prefetch(slots[i].start + c->slot_size - 1, 1);
+    }
+}
+
 static size_t take_from(struct heap *heap, struct slab *slab, struct slot *slots, size_t count)
 {
     const struct size_class *c = &heap->classes.at[slab->class];
     struct class_slabs *slabs = &heap->slabs[slab->class];
-    size_t first_page = first_page_of(heap, slab);
-    char *start = region_page(slab->region, first_page, heap->page_shift);
-    slot_record *records = slab_records(heap, slab->region, first_page);
     size_t taken = count < slab->free_slots ? count : slab->free_slots;
-    leave(slabs, slab);
-    for (size_t i = 0; i < taken; i++) {
-        uint32_t index = pick(slab, &slabs->random, c->slots);
-        slots[i] = (struct slot){start + (size_t)index * c->slot_size, &records[index]};
-    }
+    pick_some(heap, slab, slots, taken);
     slab->free_slots = (uint16_t)(slab->free_slots - taken);
     counter_sub(&slabs->free_slots, taken);
-    if (slab->free_slots > 0) {
-        join(slabs, slab, c->slots);
+    if (slab->free_slots == 0) {
+        leave(slabs, slab);
+    } else {
+        move(slabs, slab, slab_bin(c, slab->free_slots));
     }
     return taken;
 }
@@ -187,34 +201,41 @@ size_t slab_take(struct heap *heap, uint32_t class, struct slot *slots, size_t c
     return taken;
 }
 
-static void put(struct heap *heap, uint32_t class, struct slot slot)
+static void put(struct heap *heap, uint32_t class, const char *start)
 {
     const struct size_class *c = &heap->classes.at[class];
     struct class_slabs *slabs = &heap->slabs[class];
-    struct region *region = registry_find(&heap->pages.registry, slot.start);
-    size_t stride = heap->pages.config.records_stride;
-    size_t first_page = (size_t)((uintptr_t)slot.record - (uintptr_t)region->records) / stride;
+    const struct region *region = registry_find(&heap->pages.registry, start);
+    size_t offset = (uintptr_t)start - region->base;
+    size_t page = offset >> heap->page_shift;
+    uint32_t entry = atomic_load_explicit(&region->entries[page], memory_order_relaxed);
+    size_t first_page = page - entry_index(entry);
     struct slab *slab = slab_at(heap, region, first_page);
-    uint32_t index = (uint32_t)(slot.record - slab_records(heap, region, first_page));
+    uint32_t index = slot_index(c, offset - (first_page << heap->page_shift));
     uint64_t bit = UINT64_C(1) << (index % SLAB_MAP_BITS);
     INVARIANT(slab->region == region && slab->class == class);
     INVARIANT((slab->free_map[index / SLAB_MAP_BITS] & bit) == 0);
     slab->free_map[index / SLAB_MAP_BITS] |= bit;
-    counter_add(&slabs->free_slots, 1);
-    if (slab->free_slots > 0) {
-        leave(slabs, slab);
-    }
     slab->free_slots++;
     if (slab->free_slots == c->slots) {
+        if (c->slots > 1) {
+            leave(slabs, slab);
+        }
+        counter_add(&slabs->free_slots, 1);
         give_back(heap, slab);
+        return;
+    }
+    counter_add(&slabs->free_slots, 1);
+    if (slab->free_slots == 1) {
+        join(slabs, slab, 0);
     } else {
-        join(slabs, slab, c->slots);
+        move(slabs, slab, slab_bin(c, slab->free_slots));
     }
 }
 
 void slab_put(struct heap *heap, uint32_t class, const struct slot *slots, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        put(heap, class, slots[i]);
+        put(heap, class, slots[i].start);
     }
 }

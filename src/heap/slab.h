@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A slab is a run cut into equal slots of one class. All that is known of it lies out of band: this
- * description and its free map in its first page's owner bytes, its records in the first page's
- * records; free memory holds no pointers. All of it is zero when the slab is given back.
+ * description and its free map in its first page's owner bytes, the record of each slot at the
+ * place of its address; free memory holds no pointers. All of it is zero when the slab is given
+ * back.
  */
 #ifndef SECURE_MALLOC_HEAP_SLAB_H
 #define SECURE_MALLOC_HEAP_SLAB_H
@@ -23,16 +24,16 @@ enum { SLAB_MAP_BITS = 64 };
 struct slab {
     struct slab *next, *prev;
     struct region *region;
+    uint32_t first_page;
     uint16_t free_slots;
-    uint16_t class;
-    uint16_t bin;
-    uint16_t unused;
+    uint8_t class;
+    uint8_t bin;
     uint64_t free_map[]; /* one bit a slot, page_size / 16 bits */
 };
 
 /* A free slot, with the place of its record. */
 struct slot {
-    void *start;
+    char *start;
     slot_record *record;
 };
 
@@ -47,15 +48,28 @@ size_t slab_take(struct heap *heap, uint32_t class, struct slot *slots, size_t c
  * the class's mutex. */
 void slab_put(struct heap *heap, uint32_t class, const struct slot *slots, size_t count);
 
-/* The slab of a page, and where its parts are. */
+/* The slab of a page. */
 struct slab *slab_at(const struct heap *heap, const struct region *region, size_t first_page);
-slot_record *slab_records(const struct heap *heap, const struct region *region, size_t first_page);
 
-/* The record of a slot, for the fast path: two bytes for each SLOT_ALIGNMENT bytes of data. */
-INLINE slot_record *slab_record(const struct region *region, size_t slab_offset, uint32_t index)
+/* On which list of its class a slab with free slots is: the fullest first. */
+INLINE uint32_t slab_bin(const struct size_class *class, uint32_t free_slots)
 {
-    size_t slots_before = slab_offset / SLOT_ALIGNMENT;
-    return (slot_record *)(void *)region->records + slots_before + index;
+    return ((free_slots - 1) * class->bins_a_slot) >> BINS_SHIFT;
+}
+
+/* The record of the slot that begins at an offset of the region's data. */
+INLINE slot_record *slab_record(const struct region *region, size_t offset)
+{
+    return (slot_record *)(void *)region->records + offset / SLOT_ALIGNMENT;
+}
+
+/* The i-th slot of a slab. */
+INLINE struct slot slab_slot(const struct heap *heap, const struct region *region,
+                             size_t first_page, uint32_t class, uint32_t i)
+{
+    size_t first = first_page << heap->page_shift;
+    size_t offset = first + (size_t)i * heap->classes.at[class].slot_size;
+    return (struct slot){(char *)region->base + offset, slab_record(region, offset)};
 }
 
 /* Visits every live slab: the page it begins at, and its class. Lock-free; what it sees may be gone

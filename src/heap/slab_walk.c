@@ -14,9 +14,8 @@ void slab_visit_all(struct heap *heap, slab_visit *visit, void *context)
         size_t high = atomic_load_explicit(&region->high, memory_order_acquire);
         for (size_t page = 0; page < high; page++) {
             uint32_t entry = atomic_load_explicit(&region->entries[page], memory_order_acquire);
-            if ((entry & ENTRY_SLAB) != 0 &&
-                ((entry >> ENTRY_INDEX_SHIFT) & ENTRY_INDEX_MASK) == 0) {
-                visit(heap, region, page, entry & ENTRY_CLASS_MASK, context);
+            if ((entry & ENTRY_SLAB) != 0 && entry_index(entry) == 0) {
+                visit(heap, region, page, entry_class(entry), context);
             }
         }
     }
@@ -40,8 +39,6 @@ static void recover_slab(struct heap *heap, struct region *region, size_t first_
                          uint32_t class, void *context)
 {
     const struct size_class *c = &heap->classes.at[class];
-    slot_record *records = slab_records(heap, region, first_page);
-    char *start = region_page(region, first_page, heap->page_shift);
     (void)context;
     for (uint32_t i = 0; i < c->slots; i++) {
         /* The last free slot gives the slab back, and its description is zero then. */
@@ -49,9 +46,9 @@ static void recover_slab(struct heap *heap, struct region *region, size_t first_
         if (slab->region == NULL) {
             return;
         }
-        uint16_t record = atomic_load_explicit(&records[i], memory_order_relaxed);
+        struct slot slot = slab_slot(heap, region, first_page, class, i);
+        uint16_t record = atomic_load_explicit(slot.record, memory_order_relaxed);
         if (record == 0) {
-            struct slot slot = {start + (size_t)i * c->slot_size, &records[i]};
             recover_slot(heap, slab, slot, i);
         } else {
             counter_add(&heap->slabs[class].live_bytes, slot_record_size(record));
@@ -74,20 +71,20 @@ static void validate_slab(struct heap *heap, struct region *region, size_t first
 {
     const struct size_class *c = &heap->classes.at[class];
     struct slab *slab = slab_at(heap, region, first_page);
-    slot_record *records = slab_records(heap, region, first_page);
     uint32_t bits = 0;
     if (class != *(uint32_t *)context) {
         return;
     }
-    REQUIRE(slab->region == region && slab->class == class);
+    REQUIRE(slab->region == region && slab->first_page == first_page && slab->class == class);
     for (uint32_t i = 0; i < c->slots; i++) {
         if ((slab->free_map[i / SLAB_MAP_BITS] >> (i % SLAB_MAP_BITS) & 1) != 0) {
+            slot_record *record = slab_slot(heap, region, first_page, class, i).record;
             bits++;
-            REQUIRE(atomic_load_explicit(&records[i], memory_order_relaxed) == 0);
+            REQUIRE(atomic_load_explicit(record, memory_order_relaxed) == 0);
         }
     }
     REQUIRE(bits == slab->free_slots && bits < c->slots);
-    REQUIRE(bits == 0 || slab->bin == (bits - 1) * SLAB_BINS / c->slots);
+    REQUIRE(bits == 0 || slab->bin == slab_bin(c, bits));
 }
 
 void slab_validate(struct heap *heap, uint32_t class)

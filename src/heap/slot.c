@@ -34,17 +34,14 @@ struct place heap_place(const struct heap *heap, const void *pointer)
         place.kind = opened && !guard ? PLACE_FREE_RUN : PLACE_NOWHERE;
         return place;
     }
-    place.class = place.entry & ENTRY_CLASS_MASK;
-    place.first_page = page - ((place.entry >> ENTRY_INDEX_SHIFT) & ENTRY_INDEX_MASK);
+    place.class = entry_class(place.entry);
+    place.first_page = page - entry_index(place.entry);
     const struct size_class *c = &heap->classes.at[place.class];
-    char *start = region_page(region, place.first_page, heap->page_shift);
-    uint32_t index = slot_index(c, (size_t)((uintptr_t)pointer - (uintptr_t)start));
-    if (index >= c->slots) {
-        return place;
+    uint32_t index = slot_index(c, offset - (place.first_page << heap->page_shift));
+    if (index < c->slots) {
+        place.kind = PLACE_SLOT;
+        place.slot = slab_slot(heap, region, place.first_page, place.class, index);
     }
-    place.kind = PLACE_SLOT;
-    place.slot.start = start + (size_t)index * c->slot_size;
-    place.slot.record = &slab_records(heap, region, place.first_page)[index];
     return place;
 }
 
@@ -98,7 +95,38 @@ NORETURN void heap_report_bad(struct heap *heap, const void *pointer, bool freei
     report_fault(double_free ? FAULT_DOUBLE_FREE : FAULT_INVALID_POINTER, pointer, 0);
 }
 
-/* ---- slow ends ---- */
+/* ---- slots of every size, and the slow ends ---- */
+
+/* Hands a free slot out. */
+static void *issue(struct heap *heap, uint32_t class, struct slot slot, size_t size)
+{
+    size_t slot_size = heap->classes.at[class].slot_size;
+    size_t checked = slot_size < CHECK_FREE_MAX ? slot_size : CHECK_FREE_MAX;
+    if (heap->check_free && UNLIKELY(!wipe_slot_holds(slot.start, checked))) {
+        report_fault(FAULT_WRITE_AFTER_FREE, slot.start, 0);
+    }
+    if (heap->canary) {
+        canary_write(slot.start, size, slot_size, canary_of(heap, slot.start));
+    }
+    atomic_store_explicit(slot.record, slot_record_of(size), memory_order_release);
+    return slot.start;
+}
+
+void *slot_issue_dirty(struct heap *heap, char *start, slot_record *record, size_t size)
+{
+    return issue(heap, size_class_of(size), (struct slot){start, record}, size);
+}
+
+void *slot_allocate_any(struct heap *heap, uint32_t class, size_t size)
+{
+    struct magazine *magazine = &cache_mine->magazines[class];
+    struct slot slot;
+    if (UNLIKELY(!magazine_pop(magazine, &slot))) {
+        return NULL;
+    }
+    counter_add(&magazine->live_bytes, size);
+    return issue(heap, class, slot, size);
+}
 
 void *slot_allocate_slow(struct heap *heap, size_t size, uint32_t class, int *error)
 {
@@ -111,39 +139,164 @@ void *slot_allocate_slow(struct heap *heap, size_t size, uint32_t class, int *er
         return NULL;
     }
     magazine_count_bytes(heap, class, (int64_t)size);
-    return slot_issue(heap, &heap->classes.at[class], slot, size);
-}
-
-void slot_free_slow(struct heap *heap, uint32_t class, struct slot slot, size_t size)
-{
-    magazine_count_bytes(heap, class, -(int64_t)size);
-    magazine_overflow(heap, class, slot);
+    return issue(heap, class, slot, size);
 }
 
 static void put_away(struct heap *heap, uint32_t class, struct slot slot, size_t size)
 {
-    struct magazine *magazine = &cache_mine->magazines[class];
-    wipe(slot.start, heap->classes.at[class].slot_size);
-    if (!magazine_push(magazine, slot)) {
-        slot_free_slow(heap, class, slot, size);
-        return;
+    magazine_count_bytes(heap, class, -(int64_t)size);
+    if (UNLIKELY(!magazine_push(&cache_mine->magazines[class], slot))) {
+        magazine_overflow(heap, class, slot);
     }
-    counter_sub(&magazine->live_bytes, size);
 }
 
-void slot_free_damaged(struct heap *heap, uint32_t class, struct slot slot, size_t size)
+static void free_damaged(struct heap *heap, uint32_t class, struct slot slot, size_t size)
 {
-    if (!slot_wiped_by_fork(heap, slot.start, size, heap->classes.at[class].slot_size)) {
+    size_t slot_size = heap->classes.at[class].slot_size;
+    if (heap->canary && !slot_wiped_by_fork(heap, slot.start, size, slot_size)) {
         report_fault(FAULT_BUFFER_OVERFLOW, slot.start, size);
     }
+    wipe(slot.start, slot_size);
     put_away(heap, class, slot, size);
 }
 
-void slot_free_large(struct heap *heap, uint32_t class, struct slot slot, size_t size)
+void slot_free_damaged(struct heap *heap, size_t class, char *start, slot_record *record,
+                       size_t size)
 {
-    if (UNLIKELY(!slot_is_whole(heap, &heap->classes.at[class], slot.start, size))) {
-        slot_free_damaged(heap, class, slot, size);
+    free_damaged(heap, (uint32_t) class, (struct slot){start, record}, size);
+}
+
+void slot_free_full(struct heap *heap, size_t class, char *start, slot_record *record, size_t size)
+{
+    put_away(heap, (uint32_t) class, (struct slot){start, record}, size);
+}
+
+void slot_free_any(struct heap *heap, uint32_t class, struct slot slot, size_t size)
+{
+    size_t end = heap->classes.at[class].slot_size;
+    if (UNLIKELY(!canary_holds(slot.start, size, end, canary_of(heap, slot.start)))) {
+        free_damaged(heap, class, slot, size);
         return;
     }
+    heap_wide(heap)->wipe(slot.start, end);
     put_away(heap, class, slot, size);
+}
+
+void slot_free_stale(void *pointer)
+{
+    report_fault(FAULT_DOUBLE_FREE, pointer, 0);
+}
+
+void slot_free_aligned(struct heap *heap, void *pointer, size_t size)
+{
+    struct place place = heap_place(heap, pointer);
+    if (place.kind != PLACE_SLOT || pointer != place.slot.start) {
+        heap_free_slow(heap, pointer, size);
+        return;
+    }
+    uint16_t seen = atomic_load_explicit(place.slot.record, memory_order_relaxed);
+    size_t length = slot_record_size(seen);
+    if (!slot_record_is_live(seen) || (size != HEAP_ANY_SIZE && size != length) ||
+        !slot_clear_record(place.slot.record, seen)) {
+        heap_free_slow(heap, pointer, size);
+        return;
+    }
+    size_t page = ((uintptr_t)pointer - place.region->base) >> heap->page_shift;
+    if (atomic_load_explicit(&place.region->entries[page], memory_order_relaxed) != place.entry) {
+        slot_free_stale(pointer);
+        return;
+    }
+    slot_free_any(heap, place.class, place.slot, length);
+}
+
+void slot_free_far(struct heap *heap, void *pointer, size_t size)
+{
+    const struct region *region = registry_find(&heap->pages.registry, pointer);
+    if (region == NULL || region->kind != REGION_SLABS) {
+        heap_free_slow(heap, pointer, size);
+        return;
+    }
+    const struct shortcut shortcut = shortcut_to(region, heap->page_shift);
+    size_t place = slot_place(&shortcut, pointer);
+    if (place >= shortcut.places) {
+        heap_free_slow(heap, pointer, size);
+        return;
+    }
+    cache_remember(cache_mine, &shortcut, pointer);
+    slot_free_in(heap, &shortcut, place, pointer, size);
+}
+
+/* ---- straight lines ---- */
+
+/* A function each: together they would need more registers than there are. */
+static NOINLINE void *allocate_16(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
+{
+    return slot_allocate_shaped(heap, size, slowly, SHAPE_16);
+}
+
+static NOINLINE void *allocate_64(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
+{
+    return slot_allocate_shaped(heap, size, slowly, SHAPE_64);
+}
+
+static NOINLINE void *allocate_long_key(struct heap *heap, size_t size,
+                                        slot_allocate_slowly *slowly)
+{
+    return slot_allocate_shaped(heap, size, slowly, SHAPE_LONG_KEY);
+}
+
+static NOINLINE void *allocate_128(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
+{
+    return slot_allocate_shaped(heap, size, slowly, SHAPE_128);
+}
+
+static NOINLINE void free_16(struct heap *heap, size_t class, char *start, slot_record *record,
+                             size_t size)
+{
+    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_16);
+}
+
+static NOINLINE void free_64(struct heap *heap, size_t class, char *start, slot_record *record,
+                             size_t size)
+{
+    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_64);
+}
+
+static NOINLINE void free_long_key(struct heap *heap, size_t class, char *start,
+                                   slot_record *record, size_t size)
+{
+    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_LONG_KEY);
+}
+
+static NOINLINE void free_128(struct heap *heap, size_t class, char *start, slot_record *record,
+                              size_t size)
+{
+    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_128);
+}
+
+void *slot_allocate_small(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
+{
+    if (size > SHAPE_64.size_max) {
+        return size % KEY_STEP == 0 ? allocate_long_key(heap, size, slowly)
+                                    : allocate_128(heap, size, slowly);
+    }
+    return size > SHAPE_16.size_max ? allocate_64(heap, size, slowly)
+                                    : allocate_16(heap, size, slowly);
+}
+
+void slot_free_other(struct heap *heap, size_t class, char *start, slot_record *record, size_t size)
+{
+    if (class >= SHAPE_272.first) {
+        heap_wide(heap)->free(heap, class, start, record, size);
+    } else if (class >= SHAPE_128.first) {
+        if (size % KEY_STEP == 0) {
+            free_long_key(heap, class, start, record, size);
+        } else {
+            free_128(heap, class, start, record, size);
+        }
+    } else if (class >= SHAPE_64.first) {
+        free_64(heap, class, start, record, size);
+    } else {
+        free_16(heap, class, start, record, size);
+    }
 }

@@ -3,8 +3,8 @@
  * The life of a slot, as the fast path sees it. In order:
  *   malloc  check that it is zero, write the canary, set the record (release)
  *   free    clear the record, ask for the run's class again (if it changed since the lookup, a
- * stale pointer raced with recutting), check the canary, wipe, push so that a record that is not 0
- * always speaks of a buffer that is whole.
+ *           stale pointer raced with recutting), check the canary, wipe, push
+ * so that a record that is not 0 always speaks of a buffer that is whole.
  */
 #ifndef SECURE_MALLOC_HEAP_SLOT_H
 #define SECURE_MALLOC_HEAP_SLOT_H
@@ -20,12 +20,10 @@
 #include "heap/heap.h"
 #include "heap/magazine.h"
 #include "heap/record.h"
+#include "heap/slot_shape.h"
 
-enum {
-    CHECK_FREE_MAX =
-        1024, /* bytes of free memory that are checked: more would cost more than it tells */
-    WIPE_INLINE_MAX = 512 /* above it, the C library's wide stores win */
-};
+/* So many bytes of a longer free slot are checked: more would cost more than it tells. */
+enum { CHECK_FREE_MAX = 1024 };
 
 /* Where a pointer leads. */
 enum place_kind {
@@ -56,140 +54,187 @@ NORETURN void heap_report_bad(struct heap *heap, const void *pointer, bool freei
 
 /*
  * The slow ends of the operations below, out of line. Each takes over for good, as the last call of
- * its caller, so that the fast path saves no registers.
+ * its caller, so that the fast path saves no registers and needs no stack.
  */
+typedef void *slot_allocate_slowly(size_t size);
 void *slot_allocate_slow(struct heap *heap, size_t size, uint32_t class, int *error);
-void slot_free_slow(struct heap *heap, uint32_t class, struct slot slot, size_t size);
-void slot_free_large(struct heap *heap, uint32_t class, struct slot slot, size_t size);
-void slot_free_damaged(struct heap *heap, uint32_t class, struct slot slot, size_t size);
+void *slot_issue_dirty(struct heap *heap, char *start, slot_record *record, size_t size);
+void slot_free_far(struct heap *heap, void *pointer, size_t size);
+void slot_free_aligned(struct heap *heap, void *pointer, size_t size);
+void slot_free_stale(void *pointer);
+
+/* Slots whose record was just cleared. (A struct slot of theirs would be put together on the way.)
+ */
+void slot_free_damaged(struct heap *heap, size_t class, char *start, slot_record *record,
+                       size_t size);
+void slot_free_full(struct heap *heap, size_t class, char *start, slot_record *record, size_t size);
+
+/* The fast path of sizes up to 120 bytes that are no key's, */
+void *slot_allocate_small(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
+void slot_free_other(struct heap *heap, size_t class, char *start, slot_record *record,
+                     size_t size);
+
+/* and of all above: see heap/slot_wide.h. */
+struct slot_wide {
+    void *(*allocate)(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
+    void (*free)(struct heap *heap, size_t class, char *start, slot_record *record, size_t size);
+    /* Of long memory: start is aligned to 16, size is a multiple of 16. */
+    void (*wipe)(void *start, size_t size);
+    /* Are the first CHECK_FREE_MAX bytes zero? */
+    bool (*begins_zero)(const void *start);
+};
+
+/* For slots of every class. From the thread's magazine; NULL: it is empty. */
+void *slot_allocate_any(struct heap *heap, uint32_t class, size_t size);
+/* A slot whose record was just cleared. */
+void slot_free_any(struct heap *heap, uint32_t class, struct slot slot, size_t size);
 
 /* A canary that reads zero is not damaged in a child whose memory the fork wiped. */
 bool slot_wiped_by_fork(const struct heap *heap, const void *start, size_t size, size_t end);
 
-INLINE size_t slot_check_size(const struct size_class *class)
+/* ---- allocating ---- */
+
+/*
+ * The sizes that come first: 16 to 56 bytes, in multiples of 8, as keys are. Their slack is a whole
+ * word or two, so its first word and its last are all of it.
+ */
+enum { KEY_MIN = 16, KEY_MAX = 56, KEY_STEP = 8, SIZE_BITS = 8 * sizeof(size_t) };
+
+/* One comparison for the bounds and the multiple. */
+INLINE bool slot_is_key(size_t size)
 {
-    return class->slot_size < CHECK_FREE_MAX ? class->slot_size : CHECK_FREE_MAX;
+    size_t above = size - KEY_MIN;
+    return (above / KEY_STEP | above << (SIZE_BITS - 3)) <= (KEY_MAX - KEY_MIN) / KEY_STEP;
 }
 
-/* Hands a free slot out. */
-INLINE void *slot_issue(struct heap *heap, const struct size_class *class, struct slot slot,
-                        size_t size)
+/* Whether the checks are on is asked only when one of them fails. */
+INLINE void *slot_allocate_shaped(struct heap *heap, size_t size, slot_allocate_slowly *slowly,
+                                  struct slot_shape shape)
 {
-    if (LIKELY(heap->check_free) &&
-        UNLIKELY(!wipe_slot_holds(slot.start, slot_check_size(class)))) {
-        report_fault(FAULT_WRITE_AFTER_FREE, slot.start, 0);
-    }
-    if (LIKELY(heap->canary)) {
-        canary_write(slot.start, size, class->slot_size, canary_of(heap, slot.start));
-    }
-    atomic_store_explicit(slot.record, slot_record_of(size), memory_order_release);
-    return slot.start;
-}
-
-/* From the thread's magazine; NULL: it is empty. */
-INLINE void *slot_allocate_class(struct heap *heap, uint32_t class, size_t size)
-{
+    size_t class = shape_class_of(shape, size);
     struct magazine *magazine = &cache_mine->magazines[class];
-    uint32_t count = magazine_count(magazine);
-    if (UNLIKELY(count == 0)) {
-        return NULL;
+    struct slot *top = magazine_top(magazine);
+    if (UNLIKELY(top == magazine->bottom)) {
+        return slowly(size);
     }
-    struct slot slot = magazine->slots[count - 1];
-    magazine_set_count(magazine, count - 1);
+    /* One by one: both at once would be a load of two stores, which waits for them. */
+    char *start = top[-1].start;
+    slot_record *record = top[-1].record;
+    magazine_set_top(magazine, top - 1);
     counter_add(&magazine->live_bytes, size);
-    return slot_issue(heap, &heap->classes.at[class], slot, size);
+    char *end = start + shape_slot_size(shape, class);
+    if (UNLIKELY(!shape_is_zero(shape, start, end))) {
+        return slot_issue_dirty(heap, start, record, size);
+    }
+    shape_write_canary(shape, start, end, size, canary_of(heap, start));
+    atomic_store_explicit(record, slot_record_of(size), memory_order_release);
+    return start;
 }
 
-/* NULL: the slow way, heap_allocate, decides. Nothing of the heap is read before the thread has a
- * cache, so another thread may be initialising it. */
-INLINE void *slot_allocate(struct heap *heap, size_t size)
+/* slowly: what to do when it takes more than the thread's magazine. Nothing of the heap is read
+ * before the thread has a cache, but for what is atomic: another thread may be initialising it. */
+INLINE void *slot_allocate(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
 {
-    if (UNLIKELY(size > SLOT_SIZE_MAX - CANARY_MIN)) {
-        return NULL;
+    if (UNLIKELY(!slot_is_key(size))) {
+        return size > SHAPE_128.size_max ? heap_wide(heap)->allocate(heap, size, slowly)
+                                         : slot_allocate_small(heap, size, slowly);
     }
-    return slot_allocate_class(heap, size_class_of(size), size);
+    return slot_allocate_shaped(heap, size, slowly, SHAPE_KEY);
+}
+
+/* ---- freeing ---- */
+
+/* A slot whose record was just cleared. */
+INLINE void slot_free_shaped(struct heap *heap, size_t class, struct slot slot, size_t size,
+                             struct slot_shape shape)
+{
+    char *end = slot.start + shape_slot_size(shape, class);
+    if (UNLIKELY(!shape_canary_holds(shape, slot.start, end, size, canary_of(heap, slot.start)))) {
+        slot_free_damaged(heap, class, slot.start, slot.record, size);
+        return;
+    }
+    shape_wipe(shape, slot.start, end);
+    struct magazine *magazine = &cache_mine->magazines[class];
+    struct slot *top = magazine_top(magazine);
+    if (UNLIKELY(top == magazine->limit)) {
+        slot_free_full(heap, class, slot.start, slot.record, size);
+        return;
+    }
+    top->start = slot.start;
+    top->record = slot.record;
+    magazine_set_top(magazine, top + 1);
+    counter_sub(&magazine->live_bytes, size);
 }
 
 /* From live to free, once. false: someone else was faster, or claims it. */
 INLINE bool slot_clear_record(slot_record *record, uint16_t seen)
 {
-    if (__libc_single_threaded) {
-        /* A signal handler that zeroizes has let go of its claims before this goes on. */
-        atomic_store_explicit(record, 0, memory_order_relaxed);
-        return true;
-    }
     return atomic_compare_exchange_strong_explicit(record, &seen, 0, memory_order_acq_rel,
                                                    memory_order_relaxed);
 }
 
-/* A slot whose record was just cleared. */
-INLINE bool slot_is_whole(const struct heap *heap, const struct size_class *class,
-                          const void *start, size_t size)
-{
-    return UNLIKELY(!heap->canary) ||
-           canary_holds(start, size, class->slot_size, canary_of(heap, start));
-}
-
 /*
  * size: what the caller says, or HEAP_ANY_SIZE. Whatever is out of the ordinary goes to
- * heap_free_slow, which looks at the pointer anew: NULL, large buffers, claimed records, and all
- * that is wrong.
+ * heap_free_slow, which looks at the pointer anew: claimed records, and all that is wrong.
+ * place: of the pointer in the region, in units of SLOT_ALIGNMENT.
  */
+INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, size_t place,
+                         void *pointer, size_t size)
+{
+    page_entry *entry_at = &shortcut->entries[place >> heap->place_shift];
+    uint32_t entry = atomic_load_explicit(entry_at, memory_order_acquire);
+    if (UNLIKELY(!entry_is_below(entry, ALIGNED_FIRST))) {
+        slot_free_aligned(heap, pointer, size);
+        return;
+    }
+    struct slot slot = {pointer, shortcut->records + place};
+    uint16_t seen = atomic_load_explicit(slot.record, memory_order_relaxed);
+    size_t length = (size_t)seen - 1;
+    if (UNLIKELY(length >= SLOT_CLAIMED - 1) ||
+        (size != HEAP_ANY_SIZE && UNLIKELY(size != length))) {
+        heap_free_slow(heap, pointer, size);
+        return;
+    }
+    if (LIKELY(__libc_single_threaded)) {
+        /* A signal handler that zeroizes has let go of its claims before this goes on. */
+        atomic_store_explicit(slot.record, 0, memory_order_relaxed);
+    } else if (UNLIKELY(!slot_clear_record(slot.record, seen))) {
+        heap_free_slow(heap, pointer, size);
+        return;
+    } else if (UNLIKELY(atomic_load_explicit(entry_at, memory_order_relaxed) != entry)) {
+        slot_free_stale(pointer);
+        return;
+    }
+    /* The record may come late from memory, so what is to be done does not depend on the length but
+     * where it is easily guessed: a wrong guess would be noticed only then. */
+    size_t class = entry_class(entry);
+    if (UNLIKELY(class - SHAPE_KEY.first > SHAPE_KEY_CLASSES - 1) ||
+        UNLIKELY(!slot_is_key(length))) {
+        slot_free_other(heap, class, slot.start, slot.record, length);
+        return;
+    }
+    slot_free_shaped(heap, class, slot, length, SHAPE_KEY);
+}
+
+/* The number of 16-byte units from a region's start to the pointer; huge, if it lies before it or
+ * is no multiple of them. */
+INLINE size_t slot_place(const struct shortcut *shortcut, const void *pointer)
+{
+    size_t offset = (uintptr_t)pointer - shortcut->base;
+    return offset >> SLOT_SHIFT | offset << (SIZE_BITS - SLOT_SHIFT);
+}
+
+/* Regions that this thread has not freed anything of yet, large buffers, NULL and what is none of
+ * ours are far. */
 INLINE void slot_free(struct heap *heap, void *pointer, size_t size)
 {
-    struct region *region = registry_find(&heap->pages.registry, pointer);
-    if (UNLIKELY(region == NULL)) {
-        heap_free_slow(heap, pointer, size);
+    const struct shortcut *shortcut = cache_shortcut(cache_mine, pointer);
+    size_t place = slot_place(shortcut, pointer);
+    if (UNLIKELY(place >= shortcut->places)) {
+        slot_free_far(heap, pointer, size);
         return;
     }
-    size_t offset = (uintptr_t)pointer - region->base;
-    size_t page = offset >> heap->page_shift;
-    if (UNLIKELY(page >= region->count)) {
-        heap_free_slow(heap, pointer, size);
-        return;
-    }
-    uint32_t entry = atomic_load_explicit(&region->entries[page], memory_order_acquire);
-    if (UNLIKELY((entry & ENTRY_SLAB) == 0)) {
-        heap_free_slow(heap, pointer, size);
-        return;
-    }
-    uint32_t class = entry & ENTRY_CLASS_MASK;
-    size_t first_page = page - ((entry >> ENTRY_INDEX_SHIFT) & ENTRY_INDEX_MASK);
-    const struct size_class *c = &heap->classes.at[class];
-    size_t within = offset - (first_page << heap->page_shift);
-    uint32_t index = slot_index(c, within);
-    if (UNLIKELY((size_t)index * c->slot_size != within)) {
-        heap_free_slow(heap, pointer, size);
-        return;
-    }
-    /* The waste at a slab's end would have records too: there is room for them, and they are 0. */
-    struct slot slot = {pointer, slab_record(region, first_page << heap->page_shift, index)};
-    uint16_t seen = atomic_load_explicit(slot.record, memory_order_relaxed);
-    size_t length = slot_record_size(seen);
-    if (UNLIKELY(seen == 0) || UNLIKELY((seen & SLOT_CLAIMED) != 0) ||
-        (size != HEAP_ANY_SIZE && UNLIKELY(size != length)) ||
-        UNLIKELY(!slot_clear_record(slot.record, seen))) {
-        heap_free_slow(heap, pointer, size);
-        return;
-    }
-    if (UNLIKELY(atomic_load_explicit(&region->entries[page], memory_order_relaxed) != entry)) {
-        report_fault(FAULT_DOUBLE_FREE, pointer, 0);
-    }
-    if (UNLIKELY(c->slot_size > WIPE_INLINE_MAX)) {
-        slot_free_large(heap, class, slot, length);
-        return;
-    }
-    if (UNLIKELY(!slot_is_whole(heap, c, pointer, length))) {
-        slot_free_damaged(heap, class, slot, length);
-        return;
-    }
-    wipe_slot(pointer, c->slot_size);
-    struct magazine *magazine = &cache_mine->magazines[class];
-    if (UNLIKELY(!magazine_push(magazine, slot))) {
-        slot_free_slow(heap, class, slot, length);
-        return;
-    }
-    counter_sub(&magazine->live_bytes, length);
+    slot_free_in(heap, shortcut, place, pointer, size);
 }
 
 #endif

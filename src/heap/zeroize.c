@@ -10,11 +10,9 @@
 #include "heap/slab.h"
 
 /* false: it is claimed. */
-static bool zeroize_slot(struct heap *heap, struct region *region, size_t page, uint32_t class,
-                         uint32_t index)
+static bool zeroize_slot(const struct region *region, size_t page, uint32_t class, struct slot slot)
 {
-    const struct size_class *c = &heap->classes.at[class];
-    slot_record *record = &slab_records(heap, region, page)[index];
+    slot_record *record = slot.record;
     uint16_t seen = atomic_load_explicit(record, memory_order_acquire);
     if (seen == 0) {
         return true;
@@ -27,9 +25,8 @@ static bool zeroize_slot(struct heap *heap, struct region *region, size_t page, 
     /* The slab may have been given back and recut before the claim: this is another class's record
      * then, and zeroize_slab begins again. */
     uint32_t entry = atomic_load_explicit(&region->entries[page], memory_order_acquire);
-    if (entry == (ENTRY_SLAB | class)) {
-        char *start = region_page(region, page, heap->page_shift);
-        wipe_racing(start + (size_t)index * c->slot_size, slot_record_size(seen));
+    if (entry == entry_of(class)) {
+        wipe_racing(slot.start, slot_record_size(seen));
     }
     atomic_store_explicit(record, seen, memory_order_release);
     return true;
@@ -41,14 +38,13 @@ static void zeroize_slab(struct heap *heap, struct region *region, size_t page, 
     (void)context;
     for (;;) {
         for (uint32_t i = 0; i < heap->classes.at[class].slots; i++) {
-            (void)zeroize_slot(heap, region, page, class, i);
+            (void)zeroize_slot(region, page, class, slab_slot(heap, region, page, class, i));
         }
         uint32_t entry = atomic_load_explicit(&region->entries[page], memory_order_acquire);
-        if (entry == (ENTRY_SLAB | class) || (entry & ENTRY_SLAB) == 0 ||
-            ((entry >> ENTRY_INDEX_SHIFT) & ENTRY_INDEX_MASK) != 0) {
+        if (entry == entry_of(class) || (entry & ENTRY_SLAB) == 0 || entry_index(entry) != 0) {
             return;
         }
-        class = entry & ENTRY_CLASS_MASK;
+        class = entry_class(entry);
     }
 }
 
@@ -86,9 +82,7 @@ void heap_zeroize_one(struct heap *heap, void *pointer)
             os_yield();
         }
     } else if (place.kind == PLACE_SLOT) {
-        uint32_t index =
-            (uint32_t)(place.slot.record - slab_records(heap, place.region, place.first_page));
-        while (!zeroize_slot(heap, place.region, place.first_page, place.class, index)) {
+        while (!zeroize_slot(place.region, place.first_page, place.class, place.slot)) {
             os_yield();
         }
     }

@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 
 enum {
+    ADVICE_POPULATE_WRITE = 23,  /* Linux 5.14 */
     ADVICE_DONTNEED_LOCKED = 24, /* Linux 5.18 */
     ADVICE_COLD = 20,            /* Linux 5.4 */
     ADVICE_GUARD_INSTALL = 102,  /* Linux 6.13 */

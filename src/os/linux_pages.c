@@ -113,6 +113,11 @@ int os_pages_discard(void *start, size_t size)
     return error != 0 ? error : calls_ordinary("madvise", call_madvise(start, size, MADV_DONTNEED));
 }
 
+bool os_pages_populate(void *start, size_t size)
+{
+    return call_madvise(start, size, ADVICE_POPULATE_WRITE) == 0;
+}
+
 bool os_pages_replace(void *start, size_t size, bool may_be_foreign)
 {
     void *mapped = NULL;

@@ -65,6 +65,11 @@ int os_pages_protect(void *start, size_t size, enum os_access access); /* -ENOME
  * nothing has changed. */
 int os_pages_discard(void *start, size_t size);
 
+/* Makes the range resident, as writing to every page would, by one call (MADV_POPULATE_WRITE, Linux
+ * 5.14). What is there already stays. false: not here, or not all of it, and the rest is faulted in
+ * when it is touched. */
+bool os_pages_populate(void *start, size_t size);
+
 /* Replaces whatever a forked child has there by inaccessible pages that hold nothing. If
  * may_be_foreign, a mapping that is found there is somebody else's by now and is left alone. Best
  * effort: false if the range is not ours afterwards. */

@@ -10,13 +10,13 @@
 /* ---- taking ---- */
 
 bool extents_take(struct pages *pages, size_t count, size_t alignment, struct run *run,
-                  size_t *refaulted)
+                  size_t *cold)
 {
     struct extent *extent = pages->extents.free.heads[extent_bin(count)];
     for (; extent != NULL; extent = extent->next) {
         void *start = region_page(extent->region, extent_first(extent), pages->page_shift);
         if (extent->count == count && (uintptr_t)start % alignment == 0) {
-            *refaulted = extent->state == EXTENT_DIRTY ? 0 : count;
+            *cold = extent->state == EXTENT_DIRTY ? 0 : count;
             extents_unlist(pages, extent);
             extent->state = EXTENT_LIVE;
             counter_add(&pages->counters.live, pages_bytes(pages, count));

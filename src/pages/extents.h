@@ -62,9 +62,9 @@ struct extents {
 
 void extents_add_region(struct pages *pages, struct region *region);
 
-/* A free extent of exactly this many pages. *refaulted: how many are not resident. */
+/* A free extent of exactly this many pages. *cold: how many are not resident. */
 bool extents_take(struct pages *pages, size_t count, size_t alignment, struct run *run,
-                  size_t *refaulted);
+                  size_t *cold);
 
 /* Opens a new one in closed space. -ENOENT: there is no room; -ENOMEM, -EPERM: refused. */
 int extents_open(struct pages *pages, size_t count, size_t alignment, bool keep_unlocked,

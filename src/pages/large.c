@@ -16,10 +16,10 @@ int pages_possible(struct pages *pages, size_t count)
 
 /* run->count says how many pages. */
 static int take_or_open_large(struct pages *pages, size_t alignment, bool keep_unlocked,
-                              struct run *run, size_t *refaulted)
+                              struct run *run, size_t *cold)
 {
     size_t count = run->count;
-    if (extents_take(pages, count, alignment, run, refaulted)) {
+    if (extents_take(pages, count, alignment, run, cold)) {
         return 0;
     }
     int error = pages_possible(pages, count);
@@ -27,7 +27,7 @@ static int take_or_open_large(struct pages *pages, size_t alignment, bool keep_u
         return error;
     }
     extents_limit_free(pages);
-    *refaulted = count;
+    *cold = count;
     error = extents_open(pages, count, alignment, keep_unlocked, run);
     if (error == -ENOENT) {
         size_t page = pages->config.page_size;
@@ -40,29 +40,28 @@ static int take_or_open_large(struct pages *pages, size_t alignment, bool keep_u
     return error;
 }
 
-static int take_large_any_way(struct pages *pages, size_t alignment, struct run *run,
-                              size_t *refaulted)
+static int take_large_any_way(struct pages *pages, size_t alignment, struct run *run, size_t *cold)
 {
-    int error = take_or_open_large(pages, alignment, false, run, refaulted);
+    int error = take_or_open_large(pages, alignment, false, run, cold);
     if (error == 0 || pages_possible(pages, run->count) != 0) {
         return error;
     }
     pages_wait_for_purge(pages);
     (void)pages_release_bytes(pages, pages_bytes(pages, run->count));
-    return take_or_open_large(pages, alignment, pages->config.best_effort, run, refaulted);
+    return take_or_open_large(pages, alignment, pages->config.best_effort, run, cold);
 }
 
-int pages_take_large(struct pages *pages, size_t count, size_t alignment, struct run *run)
+int pages_take_large(struct pages *pages, size_t count, size_t alignment, struct run *run,
+                     size_t *cold)
 {
-    size_t refaulted = 0;
     size_t align = alignment > pages->config.page_size ? alignment : pages->config.page_size;
     if (count > (SIZE_MAX >> (pages->page_shift + 2)) || align > SIZE_MAX / 4) {
         return -ENOMEM;
     }
     run->count = count;
     mutex_lock(&pages->mutex);
-    int error = take_large_any_way(pages, align, run, &refaulted);
-    pages_note_taken(pages, error, refaulted);
+    int error = take_large_any_way(pages, align, run, cold);
+    pages_note_taken(pages, error, *cold);
     mutex_unlock(&pages->mutex);
     return error;
 }

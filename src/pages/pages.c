@@ -113,9 +113,9 @@ static int open_more(struct pages *pages, size_t needed)
 }
 
 /* Until there is a run, or no more memory. Each turn opens at least a page, so it ends. */
-static int take_or_open(struct pages *pages, size_t count, struct run *run, size_t *refaulted)
+static int take_or_open(struct pages *pages, size_t count, struct run *run, size_t *cold)
 {
-    while (!runs_take(pages, count, run, refaulted)) {
+    while (!runs_take(pages, count, run, cold)) {
         int error = open_more(pages, pages_bytes(pages, count));
         if (error != 0) {
             return error;
@@ -141,39 +141,69 @@ static int take_unlocked(struct pages *pages, size_t count, struct run *run)
     return error == 0 && !runs_take_unlocked(pages, count, run) ? -ENOMEM : error;
 }
 
-static int take_any_way(struct pages *pages, size_t count, struct run *run, size_t *refaulted)
+static int take_any_way(struct pages *pages, size_t count, struct run *run, size_t *cold)
 {
-    int error = take_or_open(pages, count, run, refaulted);
+    int error = take_or_open(pages, count, run, cold);
     if (error == 0) {
         return 0;
     }
     pages_wait_for_purge(pages);
     (void)pages_release_bytes(pages, pages_bytes(pages, count));
-    error = take_or_open(pages, count, run, refaulted);
+    error = take_or_open(pages, count, run, cold);
     if (error != 0 && pages->config.best_effort) {
         error = take_unlocked(pages, count, run);
-        *refaulted = count;
+        *cold = count;
     }
     return error;
 }
 
-void pages_note_taken(struct pages *pages, int error, size_t refaulted)
+void pages_note_taken(struct pages *pages, int error, size_t cold)
 {
     if (error != 0) {
         counter_add(&pages->counters.lock_failures, 1);
         return;
     }
     purge_policy_taken(&pages->policy, counter_read(&pages->counters.live),
-                       counter_read(&pages->counters.dirty), pages_bytes(pages, refaulted));
+                       counter_read(&pages->counters.dirty), pages_bytes(pages, cold));
 }
 
-int pages_take(struct pages *pages, size_t count, struct run *run)
+/* Faults a cold run in, and some pages behind it that a growing heap will want next, by one call: a
+ * fault for each costs half as much again. The mutex is not held meanwhile; purge_mutex is, for
+ * what must wait until every free page is on a list again. */
+static bool warm(struct pages *pages, struct run run)
 {
-    size_t refaulted = 0;
+    uint64_t ahead = purge_policy_ahead(&pages->policy, counter_read(&pages->counters.live),
+                                        counter_read(&pages->counters.dirty));
+    size_t most = (size_t)(ahead >> pages->page_shift);
+    if (run.count + most == 1 || !mutex_try_lock(&pages->purge_mutex)) {
+        return false;
+    }
+    size_t more = runs_warm_begin(pages, run, most);
+    size_t count = run.count + more;
+    mutex_unlock(&pages->mutex);
+    bool done = count > 1 && os_pages_populate(run_start(pages, run), pages_bytes(pages, count));
+    if (done) {
+        region_warm(pages, run.region, run.page, count);
+    }
+    mutex_lock(&pages->mutex);
+    runs_warm_end(pages, run, more, done);
+    if (done) {
+        /* They were faulted in for the same demand, and will be taken without a fault. */
+        pages_note_taken(pages, 0, more);
+    }
+    mutex_unlock(&pages->purge_mutex);
+    return done;
+}
+
+int pages_take(struct pages *pages, size_t count, struct run *run, size_t *cold)
+{
     INVARIANT(count > 0 && count <= RUN_PAGES_MAX);
     mutex_lock(&pages->mutex);
-    int error = take_any_way(pages, count, run, &refaulted);
-    pages_note_taken(pages, error, refaulted);
+    int error = take_any_way(pages, count, run, cold);
+    pages_note_taken(pages, error, *cold);
+    if (error == 0 && *cold > 0 && warm(pages, *run)) {
+        *cold = 0;
+    }
     mutex_unlock(&pages->mutex);
     return error;
 }

@@ -5,13 +5,14 @@
  * A run is consecutive pages with one owner: a slab, or one large buffer. Its pages are
  *   live      someone's
  *   dirty     free, wiped, resident
- *   purging   on their way out: on no list, and nothing is cut from them
+ *   purging   on their way out, or in: on no list, and nothing is cut from them
  *   clean     free, locked, not resident
  *   unlocked  free, open, and the lock or the closing failed; not used until one of them succeeds
  *   closed    inaccessible and not locked: never opened, or released
  * Only the pages mutex changes a state. Pages that are handed out read zero.
  *
- * Mutex order: purge_mutex, then mutex. The heap's mutexes come before both.
+ * Mutex order: purge_mutex, then mutex; the other way round it may only be tried. The heap's
+ * mutexes come before both.
  */
 #ifndef SECURE_MALLOC_PAGES_PAGES_H
 #define SECURE_MALLOC_PAGES_PAGES_H
@@ -101,11 +102,13 @@ int pages_reserve(struct pages *pages, uint64_t size);
 /*
  * A run for a slab, count <= RUN_PAGES_MAX pages that cross no guard; and one for a large buffer,
  * with closed pages on both sides, its first page at a multiple of alignment bytes. When the lock
- * budget is spent, free runs are released first; a purge that is in flight is waited for. 0,
- * -ENOMEM, -EPERM, or what leaving memory out of core files gave.
+ * budget is spent, free runs are released first; a purge that is in flight is waited for. *cold:
+ * how many of the pages are not resident. 0, -ENOMEM, -EPERM, or what leaving memory out of core
+ * files gave.
  */
-int pages_take(struct pages *pages, size_t count, struct run *run);
-int pages_take_large(struct pages *pages, size_t count, size_t alignment, struct run *run);
+int pages_take(struct pages *pages, size_t count, struct run *run, size_t *cold);
+int pages_take_large(struct pages *pages, size_t count, size_t alignment, struct run *run,
+                     size_t *cold);
 
 /* Could so many pages ever be locked? What cannot must cost neither address space nor free pages.
  * 0, -ENOMEM, -EPERM. */
@@ -125,7 +128,7 @@ int pages_grow_large(struct pages *pages, struct run *run, size_t count);
 int pages_shrink_large(struct pages *pages, struct run *run, size_t count);
 
 /* The policy's purge, if one is due: a batch, by one thread at a time. */
-void pages_purge_due(struct pages *pages);
+bool pages_purge_due(struct pages *pages);
 
 /* All dirty pages, now. Returns the bytes given back. */
 size_t pages_purge(struct pages *pages);
@@ -194,7 +197,7 @@ int pages_add_region(struct pages *pages, enum region_kind kind, size_t needed);
 void pages_wait_for_purge(struct pages *pages);
 
 /* Tells the purge policy of a run, with so many pages that were not resident; counts a failure. */
-void pages_note_taken(struct pages *pages, int error, size_t refaulted);
+void pages_note_taken(struct pages *pages, int error, size_t cold);
 
 /* As pages_release. */
 size_t pages_release_bytes(struct pages *pages, uint64_t bytes);

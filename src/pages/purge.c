@@ -158,11 +158,7 @@ static void settle_run(struct pages *pages, struct region *region, size_t page,
     if (range->result == OS_PURGED) {
         chunk->clean |= mask;
     } else if (range->result == OS_RESIDENT) {
-        if (chunk->dirty == 0) {
-            runs_dirty_join(&pages->runs, chunk);
-        }
-        chunk->dirty |= mask;
-        counter_add(&pages->counters.dirty, range->size);
+        runs_add_dirty(pages, chunk, mask);
     } else {
         unlock_pages(pages, range);
         runs_set_unlocked(pages, (struct run){region, page, count});
@@ -215,18 +211,19 @@ static size_t purge_batch(struct pages *pages, uint64_t bytes)
     return settle(pages, &batch);
 }
 
-void pages_purge_due(struct pages *pages)
+bool pages_purge_due(struct pages *pages)
 {
     if (LIKELY(!atomic_load_explicit(&pages->purge_due, memory_order_relaxed)) ||
         !mutex_try_lock(&pages->purge_mutex)) {
-        return;
+        return false;
     }
+    size_t given = 0;
     mutex_lock(&pages->mutex);
     uint64_t live = counter_read(&pages->counters.live);
     uint64_t dirty = counter_read(&pages->counters.dirty);
     uint64_t due = purge_policy_due(&pages->policy, live, dirty);
     if (due > 0) {
-        size_t given = purge_batch(pages, due);
+        given = purge_batch(pages, due);
         purge_policy_done(&pages->policy, live, dirty, given);
         dirty = counter_read(&pages->counters.dirty);
         /* What the kernel would not take, it is not asked for again at each free. */
@@ -236,6 +233,7 @@ void pages_purge_due(struct pages *pages)
     atomic_store_explicit(&pages->purge_due, again, memory_order_relaxed);
     mutex_unlock(&pages->mutex);
     mutex_unlock(&pages->purge_mutex);
+    return given > 0;
 }
 
 size_t pages_purge(struct pages *pages)

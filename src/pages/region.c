@@ -158,3 +158,14 @@ void region_areas(const struct pages *pages, const struct region *region,
     areas[0] = (struct bookkeeping_area){region->owners, pages->config.owner_stride};
     areas[1] = (struct bookkeeping_area){region->records, pages->config.records_stride};
 }
+
+void region_warm(const struct pages *pages, const struct region *region, size_t page, size_t count)
+{
+    size_t page_size = pages->config.page_size;
+    size_t stride = pages->config.records_stride;
+    size_t from = page * stride / page_size * page_size;
+    size_t to = round_up((page + count) * stride, page_size);
+    if (to - from > page_size) {
+        (void)os_pages_populate(region->records + from, to - from);
+    }
+}

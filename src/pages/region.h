@@ -32,13 +32,35 @@ struct pages;
 /*
  * What anyone may ask about a page without a mutex: its entry.
  *   0                      never part of a run
- *   ENTRY_SLAB | i << 8 | c   page i of a live slab of class c
+ *   entry_of(c) + i         page i of a live slab of class c
  *   f + 1                  part of the extent that begins at page f; it may be free by now
  * A slab's entries are set before its first slot leaves it and cleared before its pages do.
  */
 typedef _Atomic uint32_t page_entry;
-enum { ENTRY_CLASS_MASK = 0xff, ENTRY_INDEX_SHIFT = 8, ENTRY_INDEX_MASK = 0xff };
+enum { ENTRY_CLASS_SHIFT = 16, ENTRY_CLASS_MASK = 0xff, ENTRY_INDEX_MASK = 0xff };
 #define ENTRY_SLAB UINT32_C(0x80000000)
+
+INLINE uint32_t entry_of(uint32_t class)
+{
+    return ENTRY_SLAB | class << ENTRY_CLASS_SHIFT;
+}
+
+INLINE uint32_t entry_class(uint32_t entry)
+{
+    return (entry >> ENTRY_CLASS_SHIFT) & ENTRY_CLASS_MASK;
+}
+
+/* Which page of its slab an entry speaks of. */
+INLINE size_t entry_index(uint32_t entry)
+{
+    return entry & ENTRY_INDEX_MASK;
+}
+
+/* Is it a slab's, and of a class below this one? As signed numbers, all slabs come first. */
+INLINE bool entry_is_below(uint32_t entry, uint32_t class)
+{
+    return (int32_t)entry < (int32_t)entry_of(class);
+}
 
 struct region {
     /* Set when it is made, never changed: */
@@ -87,6 +109,9 @@ INLINE void region_raise_high(struct region *region, size_t end)
  */
 int region_reserve(struct pages *pages, enum region_kind kind, size_t size, size_t least,
                    struct region **made);
+
+/* Makes the records of pages resident that are about to be used. Best effort. */
+void region_warm(const struct pages *pages, const struct region *region, size_t page, size_t count);
 
 /* Drops the bookkeeping of pages that are in no live run and holds only zeros. */
 struct bookkeeping_area {

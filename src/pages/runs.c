@@ -8,7 +8,7 @@
 
 /* Runs are looked for in so many of the latest dirty chunks: their pages are still in the caches.
  */
-enum { DIRTY_CHUNKS_TRIED = 4 };
+enum { DIRTY_CHUNKS_TRIED = 8 };
 
 static uint32_t longest_run(uint32_t mask)
 {
@@ -22,35 +22,57 @@ static uint32_t longest_run(uint32_t mask)
 
 /* ---- lists ---- */
 
-void runs_rebin(struct runs *runs, struct chunk *chunk)
+static enum chunk_kind kind_for(size_t count)
 {
-    uint32_t bin = longest_run(chunk->dirty | chunk->clean);
-    if (bin == chunk->bin) {
+    return count == 1 ? CHUNK_SINGLE : CHUNK_LONGER;
+}
+
+static void leave_bin(struct runs *runs, struct chunk *chunk)
+{
+    if (chunk->free_prev != NULL) {
+        chunk->free_prev->free_next = chunk->free_next;
+    } else {
+        runs->free[chunk->kind][chunk->bin] = chunk->free_next;
+    }
+    if (chunk->free_next != NULL) {
+        chunk->free_next->free_prev = chunk->free_prev;
+    }
+    chunk->free_prev = NULL;
+    chunk->free_next = NULL;
+}
+
+static void join_bin(struct runs *runs, struct chunk *chunk)
+{
+    struct chunk **first = &runs->free[chunk->kind][chunk->bin];
+    chunk->free_next = *first;
+    if (*first != NULL) {
+        (*first)->free_prev = chunk;
+    }
+    *first = chunk;
+}
+
+static void set_bin(struct runs *runs, struct chunk *chunk, uint32_t bin, enum chunk_kind kind)
+{
+    if (bin == chunk->bin && kind == chunk->kind) {
         return;
     }
     if (chunk->bin != 0) {
-        if (chunk->free_prev != NULL) {
-            chunk->free_prev->free_next = chunk->free_next;
-        } else {
-            runs->free[chunk->bin] = chunk->free_next;
-        }
-        if (chunk->free_next != NULL) {
-            chunk->free_next->free_prev = chunk->free_prev;
-        }
+        leave_bin(runs, chunk);
     }
-    chunk->bin = bin;
-    chunk->free_prev = NULL;
-    chunk->free_next = NULL;
+    chunk->bin = (uint8_t)bin;
+    chunk->kind = (uint8_t)kind;
     if (bin != 0) {
-        chunk->free_next = runs->free[bin];
-        if (chunk->free_next != NULL) {
-            chunk->free_next->free_prev = chunk;
-        }
-        runs->free[bin] = chunk;
+        join_bin(runs, chunk);
     }
 }
 
-void runs_dirty_join(struct runs *runs, struct chunk *chunk)
+void runs_rebin(struct runs *runs, struct chunk *chunk)
+{
+    set_bin(runs, chunk, longest_run(chunk->dirty | chunk->clean),
+            chunk->live != 0 ? chunk->kind : CHUNK_IDLE);
+}
+
+static void dirty_join(struct runs *runs, struct chunk *chunk)
 {
     chunk->dirty_since = runs->clock++;
     chunk->dirty_next = NULL;
@@ -77,6 +99,19 @@ void runs_dirty_leave(struct runs *runs, struct chunk *chunk)
     }
     chunk->dirty_next = NULL;
     chunk->dirty_prev = NULL;
+}
+
+void runs_add_dirty(struct pages *pages, struct chunk *chunk, uint32_t mask)
+{
+    if (mask == 0) {
+        return;
+    }
+    if (chunk->dirty == 0) {
+        dirty_join(&pages->runs, chunk);
+    }
+    chunk->dirty |= mask;
+    counter_add(&pages->counters.dirty, pages_bytes(pages, pages_in(mask)));
+    runs_rebin(&pages->runs, chunk);
 }
 
 /* ---- regions ---- */
@@ -114,6 +149,15 @@ void runs_add_region(struct pages *pages, struct region *region)
 
 /* ---- taking and giving ---- */
 
+void runs_add_live(struct pages *pages, struct chunk *chunk, uint32_t mask)
+{
+    size_t count = pages_in(mask);
+    enum chunk_kind kind = chunk->live == 0 ? kind_for(count) : (enum chunk_kind)chunk->kind;
+    chunk->live |= mask;
+    set_bin(&pages->runs, chunk, longest_run(chunk->dirty | chunk->clean), kind);
+    counter_add(&pages->counters.live, pages_bytes(pages, count));
+}
+
 static struct run claim(struct pages *pages, struct chunk *chunk, size_t first, size_t count)
 {
     uint32_t mask = run_mask(first, count);
@@ -127,34 +171,89 @@ static struct run claim(struct pages *pages, struct chunk *chunk, size_t first, 
         }
     }
     chunk->clean &= ~mask;
-    chunk->live |= mask;
-    runs_rebin(&pages->runs, chunk);
-    counter_add(&pages->counters.live, pages_bytes(pages, count));
+    runs_add_live(pages, chunk, mask);
     return (struct run){chunk->region, chunk_first_page(chunk) + first, count};
 }
 
-bool runs_take(struct pages *pages, size_t count, struct run *run, size_t *refaulted)
+static bool is_of(const struct chunk *chunk, enum chunk_kind kind)
+{
+    return chunk->kind == kind || chunk->kind == CHUNK_IDLE;
+}
+
+/* A chunk with a run of dirty pages, of the last that got some. */
+static struct chunk *find_dirty(const struct pages *pages, size_t count, enum chunk_kind kind)
 {
     struct chunk *chunk = pages->runs.dirty_last;
     for (int tried = 0; chunk != NULL && tried < DIRTY_CHUNKS_TRIED; tried++) {
-        uint32_t starts = run_starts(chunk->dirty, count);
-        if (starts != 0) {
-            *refaulted = 0;
-            *run = claim(pages, chunk, lowest(starts), count);
-            return true;
+        if (is_of(chunk, kind) && run_starts(chunk->dirty, count) != 0) {
+            return chunk;
         }
         chunk = chunk->dirty_prev;
     }
+    return NULL;
+}
+
+static struct chunk *find_free(const struct pages *pages, size_t count, enum chunk_kind kind)
+{
     for (size_t bin = count; bin <= RUN_PAGES_MAX; bin++) {
-        chunk = pages->runs.free[bin];
-        if (chunk != NULL) {
-            size_t first = lowest(run_starts(chunk->dirty | chunk->clean, count));
-            *refaulted = pages_in(chunk->clean & run_mask(first, count));
-            *run = claim(pages, chunk, first, count);
-            return true;
+        if (pages->runs.free[kind][bin] != NULL) {
+            return pages->runs.free[kind][bin];
         }
     }
-    return false;
+    return NULL;
+}
+
+bool runs_take(struct pages *pages, size_t count, struct run *run, size_t *cold)
+{
+    enum chunk_kind kind = kind_for(count);
+    const enum chunk_kind order[] = {kind, CHUNK_IDLE,
+                                     kind == CHUNK_SINGLE ? CHUNK_LONGER : CHUNK_SINGLE};
+    struct chunk *chunk = find_dirty(pages, count, kind);
+    for (size_t i = 0; chunk == NULL && i < CHUNK_KINDS; i++) {
+        chunk = find_free(pages, count, order[i]);
+    }
+    if (chunk == NULL) {
+        return false;
+    }
+    uint32_t starts = run_starts(chunk->dirty, count);
+    if (starts == 0) {
+        starts = run_starts(chunk->dirty | chunk->clean, count);
+    }
+    *cold = pages_in(chunk->clean & run_mask(lowest(starts), count));
+    *run = claim(pages, chunk, lowest(starts), count);
+    return true;
+}
+
+size_t runs_warm_begin(struct pages *pages, struct run run, size_t most)
+{
+    struct chunk *chunk = chunk_of(run.region, run.page);
+    size_t first = run.page % CHUNK_PAGES + run.count;
+    size_t count = 0;
+    while (count < most && first + count < CHUNK_PAGES &&
+           (chunk->clean & run_mask(first + count, 1)) != 0) {
+        count++;
+    }
+    if (count > 0) { /* else the run may end with its chunk, and there is no mask behind it */
+        chunk->clean &= ~run_mask(first, count);
+        chunk->purging |= run_mask(first, count);
+        runs_rebin(&pages->runs, chunk);
+    }
+    return count;
+}
+
+void runs_warm_end(struct pages *pages, struct run run, size_t count, bool done)
+{
+    struct chunk *chunk = chunk_of(run.region, run.page);
+    if (count > 0) {
+        uint32_t mask = run_mask(run.page % CHUNK_PAGES + run.count, count);
+        chunk->purging &= ~mask;
+        if (done) {
+            runs_add_dirty(pages, chunk, mask);
+        } else {
+            chunk->clean |= mask;
+            runs_rebin(&pages->runs, chunk);
+        }
+    }
 }
 
 void runs_set_unlocked(struct pages *pages, struct run run)
@@ -184,14 +283,10 @@ void runs_give(struct pages *pages, struct run run)
         chunk->bare &= ~mask;
         counter_sub(&pages->counters.unlocked, pages_bytes(pages, run.count));
         runs_set_unlocked(pages, run);
+        runs_rebin(&pages->runs, chunk);
         return;
     }
-    if (chunk->dirty == 0) {
-        runs_dirty_join(&pages->runs, chunk);
-    }
-    chunk->dirty |= mask;
-    counter_add(&pages->counters.dirty, pages_bytes(pages, run.count));
-    runs_rebin(&pages->runs, chunk);
+    runs_add_dirty(pages, chunk, mask);
 }
 
 /* ---- validation ---- */
@@ -212,7 +307,8 @@ void runs_validate(const struct pages *pages, const struct region *region)
         REQUIRE((c->fixed_open & ~c->fixed) == 0);
         REQUIRE((c->bare & ~c->live) == 0);
         REQUIRE(c->bin == longest_run(c->dirty | c->clean));
-        REQUIRE(c->bin == 0 || (c->free_prev == NULL) == (pages->runs.free[c->bin] == c));
+        REQUIRE((c->live == 0) == (c->kind == CHUNK_IDLE));
+        REQUIRE(c->bin == 0 || (c->free_prev == NULL) == (pages->runs.free[c->kind][c->bin] == c));
         REQUIRE((c->dirty != 0 && c->dirty_prev == NULL) == (pages->runs.dirty_first == c));
         closed += pages_in(c->closed);
     }

@@ -28,7 +28,8 @@ struct run;
 struct chunk {
     uint32_t live, dirty, purging, held, clean, unlocked, closed;
     uint32_t fixed, fixed_open, bare;
-    uint32_t bin; /* which list of runs.free it is on: its longest free run, 0 for none */
+    uint8_t bin;  /* which list of runs.free it is on: its longest free run, 0 for none, */
+    uint8_t kind; /* and enum chunk_kind */
     struct region *region;
     struct chunk *free_next, *free_prev;
     struct chunk *dirty_next, *dirty_prev;
@@ -36,9 +37,16 @@ struct chunk {
     uint64_t dirty_since; /* when its first dirty page came, by runs.clock */
 };
 
+/*
+ * Single pages and longer runs keep apart where they can. A page of records speaks of several pages
+ * of data, and stays while one of them is live: when a program that had big buffers has small ones,
+ * single pages that lay scattered where the big ones were would hold most of the records there.
+ */
+enum chunk_kind { CHUNK_IDLE, CHUNK_SINGLE, CHUNK_LONGER, CHUNK_KINDS };
+
 struct runs {
     /* Chunks by their longest run of free pages (dirty or clean), cut off at RUN_PAGES_MAX. */
-    struct chunk *free[RUN_PAGES_MAX + 1];
+    struct chunk *free[CHUNK_KINDS][RUN_PAGES_MAX + 1];
     /* Chunks with dirty pages, the longest in that state first: purges begin there, and runs are
      * taken from the other end. */
     struct chunk *dirty_first, *dirty_last;
@@ -49,9 +57,14 @@ struct runs {
 
 void runs_add_region(struct pages *pages, struct region *region);
 
-/* A run of open, locked, free pages; false: there is none. *refaulted: how many are not resident.
- */
-bool runs_take(struct pages *pages, size_t count, struct run *run, size_t *refaulted);
+/* A run of open, locked, free pages; false: there is none. *cold: how many are not resident. */
+bool runs_take(struct pages *pages, size_t count, struct run *run, size_t *cold);
+
+/* Up to `most` clean pages right behind a run are being made resident: nobody has them meanwhile,
+ * as if they were purging. Returns how many. Then they are
+ * dirty, or, if that could not be done, clean again. */
+size_t runs_warm_begin(struct pages *pages, struct run run, size_t most);
+void runs_warm_end(struct pages *pages, struct run run, size_t count, bool done);
 
 void runs_give(struct pages *pages, struct run run);
 
@@ -74,7 +87,8 @@ INLINE uint32_t run_mask(size_t first, size_t count)
     return ones << first;
 }
 void runs_dirty_leave(struct runs *runs, struct chunk *chunk);
-void runs_dirty_join(struct runs *runs, struct chunk *chunk);
+void runs_add_live(struct pages *pages, struct chunk *chunk, uint32_t mask);
+void runs_add_dirty(struct pages *pages, struct chunk *chunk, uint32_t mask);
 void runs_rebin(struct runs *runs, struct chunk *chunk);
 
 INLINE struct chunk *chunk_of(struct region *region, size_t page)

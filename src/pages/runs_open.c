@@ -130,9 +130,8 @@ bool runs_take_unlocked(struct pages *pages, size_t count, struct run *run)
             }
             mark_open(region, page, count);
             uint32_t mask = run_mask(page % CHUNK_PAGES, count);
-            chunk->live |= mask;
+            runs_add_live(pages, chunk, mask);
             chunk->bare |= locked ? 0 : mask;
-            counter_add(&pages->counters.live, pages_bytes(pages, count));
             *run = (struct run){region, page, count};
             return true;
         }

@@ -5,7 +5,7 @@
 
 static const uint64_t DEFAULT = UINT64_MAX;
 
-enum { LIMIT_LEAST = 128 * 1024, LIMIT_OF_LIVE = 8 };
+enum { LIMIT_LEAST = 128 * 1024, LIMIT_OF_LIVE = 8, AHEAD_OF_LIVE = 16 };
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
@@ -42,6 +42,12 @@ uint64_t purge_policy_due(const struct purge_policy *policy, uint64_t live, uint
 {
     uint64_t limit = purge_policy_limit(policy, live);
     return dirty <= limit ? 0 : smaller(dirty - limit / 2, PURGE_BATCH_BYTES_MAX);
+}
+
+uint64_t purge_policy_ahead(const struct purge_policy *policy, uint64_t live, uint64_t dirty)
+{
+    uint64_t most = purge_policy_limit(policy, live) / 2;
+    return dirty < most ? smaller(most - dirty, live / AHEAD_OF_LIVE) : 0;
 }
 
 void purge_policy_done(struct purge_policy *policy, uint64_t live, uint64_t dirty, uint64_t batch)

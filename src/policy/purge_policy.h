@@ -44,6 +44,10 @@ uint64_t purge_policy_limit(const struct purge_policy *policy, uint64_t live);
  * but at most PURGE_BATCH_BYTES_MAX. */
 uint64_t purge_policy_due(const struct purge_policy *policy, uint64_t live, uint64_t dirty);
 
+/* How many bytes may be made resident in advance when a run is taken that is not: a sixteenth of
+ * what is live, so that a small heap stays small, and no more than half of what may be dirty. */
+uint64_t purge_policy_ahead(const struct purge_policy *policy, uint64_t live, uint64_t dirty);
+
 /* To be told of each batch that was due (not of secure_purge), with what was dirty before it:
  * adapts the limit to what became of the batch before. */
 void purge_policy_done(struct purge_policy *policy, uint64_t live, uint64_t dirty, uint64_t batch);

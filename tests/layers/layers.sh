@@ -26,7 +26,7 @@ awk -f "$here/layers.awk" "$@" || status=1
 if [ -f CMakeLists.txt ]; then
     for file in "$@"; do
         case $file in
-            *.c) grep -q "^ *$file\$" CMakeLists.txt || {
+            *.c) grep -E -q "^ *($file|target_sources\(secure_malloc PRIVATE $file\))\$" CMakeLists.txt || {
                 echo "$file:1: source list: not in src/CMakeLists.txt"
                 status=1
             } ;;

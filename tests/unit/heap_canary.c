@@ -8,7 +8,10 @@
 
 enum { END = 64 };
 
-static const struct heap heap = {.canary_key = {UINT64_C(0x0123456789abcdef), 0x1d1b5e1}};
+static const struct heap heap = {.canary_key = {.start = UINT64_C(0x0123456789abcdef),
+                                                .factor = 0x1d1b5e1,
+                                                .set = CANARY_SET,
+                                                .keep = CANARY_KEEP}};
 
 static _Alignas(16) unsigned char buffer[END + 16];
 
@@ -29,7 +32,7 @@ static void neighbours_and_other_keys_have_other_canaries(void **state)
 {
     (void)state;
     struct heap other = heap;
-    other.canary_key[0]++;
+    other.canary_key.start++;
     for (uintptr_t address = 16; address < 16000; address += 16) {
         const void *start = (const void *)address;
         assert_int_not_equal(canary_of(&heap, start),
@@ -95,9 +98,10 @@ static void each_heap_has_a_key_of_its_own(void **state)
     struct heap_config config = layer_heap_config();
     struct heap *one = layer_heap(&config);
     struct heap *two = layer_heap(&config);
-    assert_int_not_equal(one->canary_key[0], two->canary_key[0]);
-    assert_int_not_equal(one->canary_key[1], two->canary_key[1]);
-    assert_int_equal(one->canary_key[1] % 2, 1); /* an even factor would lose the address's bits */
+    assert_int_not_equal(one->canary_key.start, two->canary_key.start);
+    assert_int_not_equal(one->canary_key.factor, two->canary_key.factor);
+    assert_int_equal(one->canary_key.factor % 2,
+                     1); /* an even factor would lose the address's bits */
     layer_end_heap(one);
     layer_end_heap(two);
 }

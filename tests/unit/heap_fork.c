@@ -175,6 +175,47 @@ static void a_new_threads_search_leaves_other_magazines_alone(void **state)
     layer_end_heap(heap);
 }
 
+static void stock_child(void *context)
+{
+    heap->forked_threaded = *(bool *)context;
+    EXPECT_SAME(heap_fork_child(heap), 0);
+    const struct magazine *stock = &heap->stock->magazines[size_class_of(SIZE)];
+    EXPECT_SAME(magazine_count(stock), 0);
+    EXPECT_SAME(layer_numbers(heap).cached_slots, 0);
+    EXPECT_SAME(heap->magazine_bytes, 0);
+    layer_check_heap(heap);
+    /* And it is filled anew. */
+    for (size_t i = 0; i < COUNT; i++) {
+        heap_free(heap, buffers[i], SIZE);
+    }
+    EXPECT(magazine_count(stock) > 0);
+    layer_check_heap(heap);
+    (void)heap_purge(heap);
+    EXPECT_SAME(layer_numbers(heap).cached_slots, 0);
+    EXPECT_SAME(layer_numbers(heap).live_count, 2);
+}
+
+static void a_child_forgets_the_stock(void **state)
+{
+    (void)state;
+    char *more[COUNT];
+    make(OS_FORK_KEEP, false);
+    fill();
+    for (size_t i = 0; i < COUNT; i++) {
+        more[i] = keeper_get(heap, SIZE);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        heap_free(heap, more[i], SIZE);
+    }
+    assert_true(magazine_count(&heap->stock->magazines[size_class_of(SIZE)]) > 0);
+    for (int threaded = 0; threaded < 2; threaded++) {
+        bool was_threaded = threaded != 0;
+        in_child(stock_child, &was_threaded);
+    }
+    layer_check_heap(heap);
+    layer_end_heap(heap);
+}
+
 static void grandchild(void *context)
 {
     recover_child(context);
@@ -207,6 +248,7 @@ int main(void)
         cmocka_unit_test(slots_caught_before_their_wipe_are_wiped),
         cmocka_unit_test(slots_freed_before_the_search_are_not_found_twice),
         cmocka_unit_test(a_new_threads_search_leaves_other_magazines_alone),
+        cmocka_unit_test(a_child_forgets_the_stock),
         cmocka_unit_test(a_childs_child_is_as_well_off),
     };
     return layer_run(tests);

@@ -6,7 +6,6 @@
 
 #include "unit/expect.h"
 #include "unit/heap_model.h"
-#include "unit/os_view.h"
 
 enum { SIZE = 100, MANY = 200 };
 
@@ -35,6 +34,16 @@ static struct magazine *mine(void)
     return &cache_mine->magazines[size_class_of(SIZE)];
 }
 
+static struct magazine *stocked(void)
+{
+    return &heap->stock->magazines[size_class_of(SIZE)];
+}
+
+static uint64_t free_slots(void)
+{
+    return counter_read(&heap->slabs[size_class_of(SIZE)].free_slots);
+}
+
 static void take(size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -53,7 +62,7 @@ static void an_empty_magazine_refills_half(void **state)
 {
     (void)state;
     take(1);
-    uint32_t capacity = mine()->capacity;
+    uint32_t capacity = magazine_capacity(mine());
     assert_int_equal(capacity, heap->classes.at[size_class_of(SIZE)].magazine);
     assert_int_equal(magazine_count(mine()), capacity / 2 - 1);
     for (uint32_t left = capacity / 2 - 1; left > 0; left--) {
@@ -69,7 +78,7 @@ static void a_full_magazine_flushes_the_older_half(void **state)
 {
     (void)state;
     take(MANY);
-    uint32_t capacity = mine()->capacity;
+    uint32_t capacity = magazine_capacity(mine());
     uint32_t had = magazine_count(mine());
     give(0, capacity - had);
     assert_int_equal(magazine_count(mine()), capacity);
@@ -99,7 +108,225 @@ static void a_steady_load_takes_no_mutex(void **state)
     layer_check_heap(heap);
 }
 
+static void slots_come_out_last_in_first_out(void **state)
+{
+    (void)state;
+    struct slot slots[4];
+    struct slot slot;
+    slot_record records[3] = {0};
+    char starts[3];
+    struct magazine magazine = {.bottom = slots, .limit = slots + 3};
+    magazine_set_top(&magazine, slots);
+    assert_int_equal(magazine_capacity(&magazine), 3);
+    assert_false(magazine_pop(&magazine, &slot));
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(magazine_push(&magazine, (struct slot){&starts[i], &records[i]}));
+        assert_int_equal(magazine_count(&magazine), i + 1);
+    }
+    assert_false(magazine_push(&magazine, (struct slot){&starts[0], &records[0]}));
+    assert_int_equal(magazine_count(&magazine), 3);
+    for (uint32_t i = 3; i-- > 0;) {
+        assert_true(magazine_pop(&magazine, &slot));
+        assert_ptr_equal(slot.start, &starts[i]);
+        assert_ptr_equal(slot.record, &records[i]);
+    }
+    assert_int_equal(magazine_count(&magazine), 0);
+}
+
+/* ---- the stock ---- */
+
+/* Takes what the magazine holds. */
+static void drain(void)
+{
+    while (magazine_count(mine()) > 0) {
+        (void)keeper_get(heap, SIZE);
+    }
+}
+
+/* Frees buffers from `from` on, until the magazine has overflown. Returns the next. */
+static size_t overflow_once(size_t from)
+{
+    uint32_t before = 0;
+    do {
+        before = magazine_count(mine());
+        give(from, from + 1);
+        from++;
+    } while (magazine_count(mine()) > before);
+    return from;
+}
+
+static void the_older_half_goes_to_the_stock_while_it_has_room(void **state)
+{
+    (void)state;
+    take(MANY);
+    drain();
+    uint32_t capacity = heap->classes.at[size_class_of(SIZE)].magazine;
+    uint64_t in_slabs = free_slots();
+    size_t next = overflow_once(0);
+    assert_int_equal(magazine_count(stocked()), capacity / 2);
+    for (size_t i = 0; i < capacity / 2; i++) {
+        assert_ptr_equal(stocked()->bottom[i].start, buffers[i]); /* the oldest, in order */
+        assert_ptr_equal(stocked()->bottom[i].record, heap_place(heap, buffers[i]).slot.record);
+    }
+    next = overflow_once(next);
+    assert_int_equal(magazine_count(stocked()), magazine_capacity(stocked()));
+    assert_int_equal(magazine_capacity(stocked()), capacity);
+    assert_int_equal(free_slots(), in_slabs);
+    /* No room for all of it: none of it. */
+    next = overflow_once(next);
+    assert_int_equal(magazine_count(stocked()), capacity);
+    assert_int_equal(free_slots(), in_slabs + capacity / 2);
+    layer_check_heap(heap);
+}
+
+static void an_empty_magazine_takes_from_the_stock_first(void **state)
+{
+    (void)state;
+    take(MANY);
+    (void)overflow_once(overflow_once(0));
+    uint32_t held = magazine_count(stocked());
+    uint32_t half = (magazine_capacity(mine()) + 1) / 2;
+    uint64_t in_slabs = free_slots();
+    drain();
+    char *newest = stocked()->bottom[held - 1].start;
+    assert_ptr_equal(keeper_get(heap, SIZE), newest);
+    assert_int_equal(magazine_count(stocked()), held - half);
+    assert_int_equal(magazine_count(mine()), half - 1);
+    assert_int_equal(free_slots(), in_slabs);
+    layer_check_heap(heap);
+}
+
+struct taken {
+    uint32_t wanted;
+    uint32_t of_mine, left; /* buffers that this thread freed, and what the stock still has */
+};
+
+static void take_from_the_stock(void *context)
+{
+    struct taken *taken = context;
+    for (uint32_t i = 0; i < taken->wanted; i++) {
+        char *start = keeper_get(heap, SIZE);
+        for (size_t j = 0; j < MANY; j++) {
+            taken->of_mine += buffers[j] == start;
+        }
+    }
+    taken->left = magazine_count(stocked());
+    heap_thread_exit(heap, cache_mine);
+}
+
+static void another_thread_takes_what_one_has_too_many_of(void **state)
+{
+    (void)state;
+    take(MANY);
+    drain();
+    (void)overflow_once(overflow_once(0));
+    struct taken taken = {.wanted = magazine_count(stocked())};
+    uint64_t in_slabs = free_slots();
+    assert_true(taken.wanted > 0);
+    layer_in_thread(take_from_the_stock, &taken);
+    assert_int_equal(taken.of_mine, taken.wanted);
+    assert_int_equal(taken.left, 0);
+    assert_int_equal(free_slots(), in_slabs);
+    layer_check_heap(heap);
+}
+
+static void without_a_stock_all_goes_to_the_slabs(void **state)
+{
+    (void)state;
+    take(MANY);
+    heap->stock = NULL; /* there was no memory for one */
+    give(0, MANY);
+    layer_check_heap(heap);
+    take(MANY);
+    give(0, MANY);
+    magazines_flush(heap);
+    assert_int_equal(layer_numbers(heap).all_slots, 0);
+    layer_check_heap(heap);
+}
+
+/* ---- idle magazines ---- */
+
+enum { OTHER_SIZE = 1000 };
+
+/* Slabs come and go until some have been purged. */
+static void let_something_be_purged(void)
+{
+    char *others[MANY];
+    uint64_t purges = counter_read(&heap->pages.counters.purges);
+    while (counter_read(&heap->pages.counters.purges) == purges) {
+        for (size_t i = 0; i < MANY; i++) {
+            others[i] = keeper_get(heap, OTHER_SIZE);
+        }
+        for (size_t i = 0; i < MANY; i++) {
+            heap_free(heap, others[i], OTHER_SIZE);
+        }
+    }
+}
+
+static void magazines_that_nobody_used_are_emptied_after_a_purge(void **state)
+{
+    (void)state;
+    layer_end_heap(heap);
+    config.pages.purge_limit = 0;
+    heap = layer_heap(&config);
+    take(MANY);
+    (void)overflow_once(0);
+    assert_true(magazine_count(mine()) > 0 && magazine_count(stocked()) > 0);
+    /* At the first look they are seen; by the next one nothing has moved. */
+    let_something_be_purged();
+    let_something_be_purged();
+    assert_int_equal(magazine_capacity(mine()), 0);
+    assert_int_equal(magazine_capacity(stocked()), 0);
+    /* Those in use keep their room. */
+    assert_true(magazine_capacity(&cache_mine->magazines[size_class_of(OTHER_SIZE)]) > 0);
+    layer_check_heap(heap);
+}
+
+static void a_magazine_that_was_used_stays(void **state)
+{
+    (void)state;
+    layer_end_heap(heap);
+    config.pages.purge_limit = 0;
+    heap = layer_heap(&config);
+    take(1);
+    for (size_t i = 0; i < 10; i++) {
+        char *others[MANY];
+        for (size_t j = 0; j < MANY; j++) {
+            others[j] = keeper_get(heap, OTHER_SIZE);
+        }
+        for (size_t j = 0; j < MANY; j++) {
+            heap_free(heap, others[j], OTHER_SIZE); /* with a look now and then */
+            assert_true(magazine_capacity(mine()) > 0);
+            (void)keeper_get(heap, SIZE);
+        }
+    }
+    assert_true(counter_read(&heap->pages.counters.purges) > 10);
+    layer_check_heap(heap);
+}
+
 /* ---- room ---- */
+
+static uint64_t room_of(const struct cache *cache)
+{
+    uint64_t room = 0;
+    for (uint32_t class = 0; class < heap->classes.count; class ++) {
+        uint32_t capacity = magazine_capacity(&cache->magazines[class]);
+        room += (uint64_t)capacity * heap->classes.at[class].slot_size;
+        assert_true(capacity == 0 || capacity >= MAGAZINE_SLOTS_MIN);
+        assert_true(capacity <= heap->classes.at[class].magazine);
+    }
+    return room;
+}
+
+/* The stock is one of them. */
+static uint64_t room_of_all(void)
+{
+    uint64_t room = 0;
+    for (const struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
+        room += room_of(cache);
+    }
+    return room;
+}
 
 static void all_magazines_hold_a_16th_of_the_limit(void **state)
 {
@@ -111,19 +338,20 @@ static void all_magazines_hold_a_16th_of_the_limit(void **state)
         uint64_t most = config.pages.lock_limit / 16;
         int error = 0;
         for (size_t size = 1; size <= heap->classes.size_max; size += 1 + size / 16) {
-            void *start = heap_allocate(heap, size, &error);
-            if (start != NULL) {
-                heap_free(heap, start, size);
+            void *starts[2 * MAGAZINE_SLOTS_MAX];
+            size_t count = 0;
+            while (count < 2 * MAGAZINE_SLOTS_MAX &&
+                   (starts[count] = heap_allocate(heap, size, &error)) != NULL) {
+                count++;
             }
-            uint64_t held = 0;
-            for (uint32_t class = 0; class < heap->classes.count; class ++) {
-                uint32_t capacity = cache_mine->magazines[class].capacity;
-                held += capacity * heap->classes.at[class].slot_size;
-                assert_true(capacity == 0 || capacity >= MAGAZINE_SLOTS_MIN);
-                assert_true(capacity <= heap->classes.at[class].magazine);
+            while (count > 0) { /* so that the stock wants room too */
+                heap_free(heap, starts[--count], size);
             }
-            assert_int_equal(held, heap->magazine_bytes);
-            assert_true(held <= most);
+            assert_int_equal(room_of_all(), heap->magazine_bytes);
+            assert_true(heap->magazine_bytes <= most);
+        }
+        if (pages == 1024) {
+            assert_true(room_of(heap->stock) > 0);
         }
         layer_check_heap(heap);
     }
@@ -151,7 +379,9 @@ static void flushing_returns_the_room(void **state)
     take(MANY);
     give(0, MANY);
     assert_true(heap->magazine_bytes > 0);
+    assert_true(magazine_count(stocked()) > 0);
     magazines_flush(heap);
+    assert_int_equal(magazine_count(stocked()), 0);
     assert_int_equal(heap->magazine_bytes, 0);
     assert_int_equal(layer_numbers(heap).all_slots, 0);
     layer_check_heap(heap);
@@ -210,98 +440,6 @@ static void others_flush_at_their_next_slow_path(void **state)
     pthread_barrier_destroy(&visitor.barrier);
 }
 
-/* ---- threads that end ---- */
-
-static struct cache *seen_cache;
-
-static void live_and_exit(void *context)
-{
-    (void)context;
-    take(20);
-    give(0, 10);
-    seen_cache = cache_mine;
-    heap_thread_exit(heap, cache_mine);
-    assert_ptr_equal(cache_mine, &cache_dead);
-    /* Destructors that run later. */
-    give(10, 20);
-    heap_free(heap, keeper_get(heap, SIZE), SIZE);
-    assert_ptr_equal(cache_mine, &cache_dead);
-}
-
-static void a_threads_end_gives_its_slots_back(void **state)
-{
-    (void)state;
-    layer_in_thread(live_and_exit, NULL);
-    assert_int_equal(layer_numbers(heap).all_slots, 0);
-    assert_false(seen_cache->in_use);
-    assert_int_equal(heap->magazine_bytes, 0);
-    layer_check_heap(heap);
-    struct cache *before = seen_cache;
-    layer_in_thread(live_and_exit, NULL);
-    assert_ptr_equal(seen_cache, before); /* taken over */
-    layer_check_heap(heap);
-    assert_int_equal(layer_numbers(heap).live_bytes, 0);
-}
-
-static void the_sentinels_are_never_written_to(void **state)
-{
-    (void)state;
-    layer_in_thread(live_and_exit, NULL);
-    assert_true(view_is_all(&cache_dead, sizeof(cache_dead), 0));
-    assert_true(view_is_all(&cache_none, sizeof(cache_none), 0));
-}
-
-static bool hook_fails(struct cache *cache)
-{
-    assert_ptr_equal(cache_mine, cache);
-    /* Setting a key may itself allocate. */
-    heap_free(heap, keeper_get(heap, SIZE), SIZE);
-    return false;
-}
-
-static void live_without_hearing_of_the_end(void *context)
-{
-    (void)context;
-    take(10);
-    assert_ptr_equal(cache_mine, &cache_dead);
-    give(0, 10);
-}
-
-static void a_thread_that_will_not_hear_of_its_end_gets_no_cache(void **state)
-{
-    (void)state;
-    cache_set_exit_hook(hook_fails);
-    layer_in_thread(live_without_hearing_of_the_end, NULL);
-    cache_set_exit_hook(NULL);
-    assert_int_equal(layer_numbers(heap).all_slots, 0);
-    assert_false(heap->caches->in_use);
-    layer_check_heap(heap);
-}
-
-static void without_memory_for_a_cache_there_is_none(void **state)
-{
-    (void)state;
-    os_faults.only = 1u << CALL_RESERVE;
-    take(1); /* the registry's leaf is there, and a cache */
-    heap_free(heap, buffers[0], SIZE);
-    magazines_flush(heap);
-    heap->caches = NULL;
-    cache_mine = &cache_none;
-    /* Nothing left in the reservation, and no other to be had. */
-    while (heap->pages.bookkeeping.end - heap->pages.bookkeeping.next >=
-           (long)sizeof(struct cache)) {
-        assert_non_null(bookkeeping_take(&heap->pages.bookkeeping, 4096));
-    }
-    os_faults_fail(1, true);
-    take(20);
-    assert_ptr_equal(cache_mine, &cache_none);
-    give(0, 20);
-    os_faults_fail(0, false);
-    take(1);
-    assert_ptr_not_equal(cache_mine, &cache_none);
-    layer_check_heap(heap);
-}
-
 /* ---- one thread allocates, another frees ---- */
 
 static void free_them(void *context)
@@ -330,15 +468,19 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_empty_magazine_refills_half, fresh, end),
         cmocka_unit_test_setup_teardown(a_full_magazine_flushes_the_older_half, fresh, end),
         cmocka_unit_test_setup_teardown(a_steady_load_takes_no_mutex, fresh, end),
+        cmocka_unit_test(slots_come_out_last_in_first_out),
+        cmocka_unit_test_setup_teardown(the_older_half_goes_to_the_stock_while_it_has_room, fresh,
+                                        end),
+        cmocka_unit_test_setup_teardown(an_empty_magazine_takes_from_the_stock_first, fresh, end),
+        cmocka_unit_test_setup_teardown(another_thread_takes_what_one_has_too_many_of, fresh, end),
+        cmocka_unit_test_setup_teardown(without_a_stock_all_goes_to_the_slabs, fresh, end),
+        cmocka_unit_test_setup_teardown(magazines_that_nobody_used_are_emptied_after_a_purge, fresh,
+                                        end),
+        cmocka_unit_test_setup_teardown(a_magazine_that_was_used_stays, fresh, end),
         cmocka_unit_test_setup_teardown(all_magazines_hold_a_16th_of_the_limit, fresh, end),
         cmocka_unit_test_setup_teardown(without_room_all_goes_through_the_mutex, fresh, end),
         cmocka_unit_test_setup_teardown(flushing_returns_the_room, fresh, end),
         cmocka_unit_test_setup_teardown(others_flush_at_their_next_slow_path, fresh, end),
-        cmocka_unit_test_setup_teardown(a_threads_end_gives_its_slots_back, fresh, end),
-        cmocka_unit_test_setup_teardown(the_sentinels_are_never_written_to, fresh, end),
-        cmocka_unit_test_setup_teardown(a_thread_that_will_not_hear_of_its_end_gets_no_cache, fresh,
-                                        end),
-        cmocka_unit_test_setup_teardown(without_memory_for_a_cache_there_is_none, fresh, end),
         cmocka_unit_test_setup_teardown(what_another_thread_frees_adds_up, fresh, end),
     };
     return layer_run(tests);

@@ -70,11 +70,18 @@ static inline int keeper_keep(struct keeper *keeper, void *start, size_t size, b
     return 0;
 }
 
+/* For slot_allocate: the magazine alone. */
+static inline void *keeper_no_more(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
 static inline int keeper_allocate(struct keeper *keeper, size_t size)
 {
     int error = 0;
     /* As secure_malloc does: the fast way first. */
-    void *start = slot_allocate(keeper->heap, size);
+    void *start = slot_allocate(keeper->heap, size, keeper_no_more);
     start = start != NULL ? start : heap_allocate(keeper->heap, size, &error);
     return start != NULL ? keeper_keep(keeper, start, size, false) : error;
 }
@@ -148,7 +155,7 @@ static inline void keeper_check_numbers(const struct keeper *keeper)
 static inline void *keeper_get(struct heap *heap, size_t size)
 {
     int error = 0;
-    void *start = slot_allocate(heap, size);
+    void *start = slot_allocate(heap, size, keeper_no_more);
     start = start != NULL ? start : heap_allocate(heap, size, &error);
     assert_non_null(start);
     return start;

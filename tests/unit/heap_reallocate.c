@@ -46,12 +46,19 @@ static size_t slot_size(const char *start)
     return heap->classes.at[heap_place(heap, start).class].slot_size;
 }
 
+/* The longest buffer in a class's slots. */
+static size_t most_in(uint32_t class)
+{
+    size_t size = heap->classes.at[class].slot_size;
+    return size - (size > FINE_MAX ? CANARY_WIDE : CANARY_MIN);
+}
+
 static void within_a_slot_it_stays_where_it_is(void **state)
 {
     (void)state;
     for (uint32_t class = 0; class < heap->classes.ordinary; class ++) {
-        size_t most = heap->classes.at[class].slot_size - CANARY_MIN;
-        size_t least = class > 0 ? heap->classes.at[class - 1].slot_size - CANARY_MIN + 1 : 0;
+        size_t most = most_in(class);
+        size_t least = class > 0 ? most_in(class - 1) + 1 : 0;
         char *start = keeper_get(heap, most);
         memset(start, 'r', most);
         assert_ptr_equal(resize(start, least), start);

@@ -105,8 +105,7 @@ static void slots_lie_in_their_slab_and_pages_name_it(void **state)
         assert_ptr_equal(place.slot.start, slots[0].start);
         assert_ptr_equal(place.slot.record, slots[0].record);
         for (uint32_t i = 0; i < c->pages; i++) {
-            assert_int_equal(place.region->entries[place.first_page + i],
-                             ENTRY_SLAB | i << ENTRY_INDEX_SHIFT | class);
+            assert_int_equal(place.region->entries[place.first_page + i], entry_of(class) + i);
         }
         put(class, slots, 1);
         for (uint32_t i = 0; i < c->pages; i++) {

@@ -143,8 +143,8 @@ static void break_record(void *context)
 {
     struct place place = heap_place(heap, context);
     struct slab *slab = slab_at(heap, place.region, place.first_page);
-    slot_record *records = slab_records(heap, place.region, place.first_page);
-    atomic_store(&records[__builtin_ctzll(slab->free_map[0])], 5);
+    uint32_t free_slot = (uint32_t)__builtin_ctzll(slab->free_map[0]);
+    atomic_store(slab_slot(heap, place.region, place.first_page, place.class, free_slot).record, 5);
     slab_validate(heap, place.class);
 }
 

@@ -179,6 +179,15 @@ static void write_after_free(void *context)
     (void)keeper_get(heap, size);
 }
 
+static void write_at_start_after_free(void *context)
+{
+    char *start = context;
+    size_t size = heap_size_of(heap, start);
+    heap_free(heap, start, HEAP_ANY_SIZE);
+    start[0] = 1;
+    (void)keeper_get(heap, size);
+}
+
 #define FATAL "secure_malloc: fatal: "
 
 static void every_misuse_says_what_it_is(void **state)
@@ -203,6 +212,76 @@ static void every_misuse_says_what_it_is(void **state)
     heap_free(heap, freed, 40);
     assert_death_with(ask_size, freed, SIGABRT, FATAL "invalid pointer");
     assert_death_with(free_once, freed + 16, SIGABRT, FATAL "invalid pointer");
+}
+
+static void a_misused_aligned_slot_says_what_it_is(void **state)
+{
+    (void)state;
+    for (size_t alignment = 32; alignment <= ALIGNED_MAX / 2; alignment *= 2) {
+        int error = 0;
+        char *start = heap_allocate_aligned(heap, alignment, 20, &error);
+        assert_non_null(start);
+        assert_true(heap_place(heap, start).class >= ALIGNED_FIRST);
+        assert_death_with(free_twice, start, SIGABRT, FATAL "double free");
+        assert_death_with(free_and_purge_twice, start, SIGABRT, FATAL "double free");
+        assert_death_with(free_with_size_9, start, SIGABRT, FATAL "wrong size");
+        assert_death_with(free_once, start + 16, SIGABRT, FATAL "interior pointer");
+        assert_death_with(overflow, start, SIGABRT, FATAL "buffer overflow");
+        heap_free(heap, start, 20);
+    }
+    layer_check_heap(heap);
+    assert_int_equal(layer_numbers(heap).live_bytes, 0);
+}
+
+/* ---- checks that are turned off ---- */
+
+static void damage_goes_unseen_where_nobody_asked(void **state)
+{
+    (void)state;
+    struct heap_config config = layer_heap_config();
+    layer_end_heap(heap);
+    config.canary = false;
+    config.check_free = false;
+    heap = layer_heap(&config);
+    for (size_t size = 0; size <= heap->classes.size_max; size += 1 + size / 7) {
+        size_t slot_size = heap->classes.at[size_class_of(size)].slot_size;
+        char *start = keeper_get(heap, size);
+        start[size] = 0;
+        start[slot_size - 1] = 0;
+        heap_free(heap, start, size);
+        assert_true(view_is_all(start, slot_size, 0)); /* wiped all the same */
+        start[0] = 1;
+        start[slot_size - 1] = 1;
+        assert_ptr_equal(keeper_get(heap, size), start);
+        heap_free(heap, start, size);
+        assert_true(view_is_all(start, slot_size, 0));
+    }
+    layer_check_heap(heap);
+    assert_int_equal(layer_numbers(heap).live_bytes, 0);
+}
+
+static void one_check_is_not_the_other(void **state)
+{
+    (void)state;
+    for (int canary = 0; canary < 2; canary++) {
+        struct heap_config config = layer_heap_config();
+        layer_end_heap(heap);
+        config.canary = canary != 0;
+        config.check_free = canary == 0;
+        heap = layer_heap(&config);
+        const size_t sizes[] = {5, 40, 41, 100, 200, 500, 1000, 3000};
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            char *start = keeper_get(heap, sizes[i]);
+            if (config.canary) {
+                assert_death_with(overflow, start, SIGABRT, FATAL "buffer overflow");
+                assert_survives_with(write_at_start_after_free, start);
+            } else {
+                assert_survives_with(overflow, start);
+                assert_death_with(write_at_start_after_free, start, SIGABRT,
+                                  FATAL "write after free");
+            }
+        }
+    }
 }
 
 /* ---- claims ---- */
@@ -311,6 +390,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_live_slot_is_zero_then_canary, fresh, end),
         cmocka_unit_test_setup_teardown(no_slot_is_too_small_for_what_is_asked, fresh, end),
         cmocka_unit_test_setup_teardown(every_misuse_says_what_it_is, fresh, end),
+        cmocka_unit_test_setup_teardown(a_misused_aligned_slot_says_what_it_is, fresh, end),
+        cmocka_unit_test_setup_teardown(damage_goes_unseen_where_nobody_asked, fresh, end),
+        cmocka_unit_test_setup_teardown(one_check_is_not_the_other, fresh, end),
         cmocka_unit_test_setup_teardown(free_and_its_like_wait_for_a_claim_to_end, fresh, end),
         cmocka_unit_test_setup_teardown(a_claim_does_not_hide_a_wrong_size, fresh, end),
         cmocka_unit_test_setup_teardown(a_spent_budget_flushes_the_threads_own_magazines, fresh,

@@ -144,7 +144,7 @@ static void *work(void *context)
         size_t size = sizes[(random >> 20) % 7];
         int error = 0;
         if (held[i] == NULL) {
-            held[i] = slot_allocate(heap, size);
+            held[i] = slot_allocate(heap, size, keeper_no_more);
             held[i] = held[i] != NULL ? held[i] : heap_allocate(heap, size, &error);
             memset(held[i], 's', size);
         } else if ((random >> 28) % 4 == 0) {

@@ -116,6 +116,18 @@ void layer_end_heap(struct heap *heap)
     munmap(heap, sizeof(*heap));
 }
 
+int layer_take(struct pages *pages, size_t count, struct run *run)
+{
+    size_t cold = 0;
+    return pages_take(pages, count, run, &cold);
+}
+
+int layer_take_large(struct pages *pages, size_t count, size_t alignment, struct run *run)
+{
+    size_t cold = 0;
+    return pages_take_large(pages, count, alignment, run, &cold);
+}
+
 /* ---- the books ---- */
 
 struct books {
@@ -269,10 +281,9 @@ struct live {
 static void add_slots(struct heap *heap, struct region *region, size_t page, uint32_t class,
                       void *context)
 {
-    slot_record *records = slab_records(heap, region, page);
     struct live *live = context;
     for (uint32_t i = 0; i < heap->classes.at[class].slots; i++) {
-        uint16_t record = atomic_load(&records[i]);
+        uint16_t record = atomic_load(slab_slot(heap, region, page, class, i).record);
         live->count += record != 0;
         live->bytes += record != 0 ? slot_record_size(record) : 0;
     }

@@ -43,6 +43,10 @@ uint64_t layer_open_unlocked(const struct pages *pages);
 /* Mappings that the instance's data takes. */
 unsigned long layer_mappings(const struct pages *pages);
 
+/* As pages_take and pages_take_large, for who does not ask how many of the pages are cold. */
+int layer_take(struct pages *pages, size_t count, struct run *run);
+int layer_take_large(struct pages *pages, size_t count, size_t alignment, struct run *run);
+
 struct region *layer_region(struct pages *pages, enum region_kind kind); /* the newest */
 
 /* The heap's numbers as heap_count says, and what they must add up to. */

@@ -14,6 +14,7 @@ set(OS_FAULTS_WRAPS
     os_pages_relock
     os_pages_purge
     os_guard_install
+    os_pages_populate
     os_lock_limit
     os_process_lock)
 list(TRANSFORM OS_FAULTS_WRAPS PREPEND "LINKER:--wrap=" OUTPUT_VARIABLE os_faults_options)
@@ -32,6 +33,7 @@ endfunction()
 foreach(unit
     api_process
     api_state
+    heap_cache
     heap_canary
     heap_faults
     heap_fork
@@ -47,6 +49,9 @@ foreach(unit
     heap_slab
     heap_slab_walk
     heap_slot
+    heap_slot_shape
+    heap_slot_shape_32
+    heap_slot_wide
     heap_zeroize
     pages_bookkeeping
     pages_extents
@@ -64,6 +69,11 @@ foreach(unit
     pages_runs_release)
     secure_malloc_add_layer_test(${unit})
 endforeach()
+
+# As src/CMakeLists.txt compiles the file whose lines are this long.
+if(SECURE_MALLOC_HAS_AVX2)
+    set_source_files_properties(heap_slot_shape_32.c PROPERTIES COMPILE_OPTIONS "-mavx2;-mbmi2")
+endif()
 
 secure_malloc_add_layer_test(heap_mutexes
     LINKER:--wrap=mutex_lock LINKER:--wrap=mutex_try_lock LINKER:--wrap=mutex_unlock)

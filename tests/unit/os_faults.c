@@ -17,6 +17,7 @@ int __real_os_pages_lock(void *start, size_t size);
 int __real_os_pages_relock(void *start, size_t size, enum os_access access);
 void __real_os_pages_purge(struct os_purger *purger, struct os_range *ranges, size_t count);
 bool __real_os_guard_install(void *start, size_t size);
+bool __real_os_pages_populate(void *start, size_t size);
 uint64_t __real_os_lock_limit(void);
 int __real_os_process_lock(void);
 
@@ -31,6 +32,7 @@ int __wrap_os_pages_lock(void *start, size_t size);
 int __wrap_os_pages_relock(void *start, size_t size, enum os_access access);
 void __wrap_os_pages_purge(struct os_purger *purger, struct os_range *ranges, size_t count);
 bool __wrap_os_guard_install(void *start, size_t size);
+bool __wrap_os_pages_populate(void *start, size_t size);
 uint64_t __wrap_os_lock_limit(void);
 int __wrap_os_process_lock(void);
 
@@ -175,6 +177,12 @@ bool __wrap_os_guard_install(void *start, size_t size)
 {
     os_faults.count[CALL_GUARD]++;
     return !os_faults.no_guards && __real_os_guard_install(start, size);
+}
+
+bool __wrap_os_pages_populate(void *start, size_t size)
+{
+    os_faults.count[CALL_POPULATE]++;
+    return !os_faults.no_populate && __real_os_pages_populate(start, size);
 }
 
 uint64_t __wrap_os_lock_limit(void)

@@ -25,6 +25,7 @@ enum os_call {
     CALL_RELOCK,
     CALL_PURGE,
     CALL_GUARD,
+    CALL_POPULATE,
     CALL_LOCK_PROCESS,
     CALLS
 };
@@ -42,6 +43,7 @@ struct os_faults {
     _Atomic size_t reserved;            /* bytes of address space, less what was given back */
 
     bool no_guards;
+    bool no_populate;
     uint64_t lock_limit; /* what os_lock_limit says; 0: the truth */
     /* The limit of the user who runs this is too small: locks are not taken, but said to be. What
      * these tests look at is how the library keeps its books. */

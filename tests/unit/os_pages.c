@@ -423,6 +423,51 @@ static void discarded_bookkeeping_is_not_resident(void **state)
     expect_child(discard_with_and_without_locks, &without);
 }
 
+/* ---- populating ---- */
+
+static void populated_pages_are_resident_and_keep_what_they_hold(void **state)
+{
+    (void)state;
+    char *start = opened();
+    assert_non_null(start);
+    start[page] = 'f';
+    if (!os_pages_populate(start, size - page)) {
+        skip_test("this kernel has no MADV_POPULATE_WRITE (Linux 5.14)");
+    }
+    for (size_t i = 0; i < PAGES; i++) {
+        assert_int_equal(view_is_resident(start + i * page), i < PAGES - 1);
+    }
+    assert_true(view_is_locked_on_fault(start));
+    assert_int_equal(start[page], 'f');
+    start[page] = 0;
+    assert_true(view_is_all(start, size, 0));
+    assert_int_equal(os_pages_close(start, size), 0);
+    errno = ERANGE;
+    assert_false(os_pages_populate(start, size)); /* nobody may write there */
+    assert_int_equal(errno, ERANGE);
+    os_pages_unreserve(start, size);
+}
+
+static void populate_where_it_is_refused(void *context)
+{
+    char *start = opened();
+    expect_filter(filter_madvise(23, *(const int *)context));
+    errno = ERANGE;
+    EXPECT(!os_pages_populate(start, size));
+    EXPECT(errno == ERANGE);
+    EXPECT(view_is_all(start, size, 0));
+    memset(start, FILLED, size);
+}
+
+static void a_refusal_to_populate_is_said_and_no_more(void **state)
+{
+    (void)state;
+    int errors[] = {EINVAL, ENOSYS, EPERM, ENOMEM};
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        expect_child(populate_where_it_is_refused, &errors[i]);
+    }
+}
+
 static void replaced_range_holds_nothing(void **state)
 {
     (void)state;
@@ -618,6 +663,8 @@ int main(void)
         cmocka_unit_test(our_own_mistakes_are_fatal),
         cmocka_unit_test(protection_is_as_asked),
         cmocka_unit_test(discarded_bookkeeping_is_not_resident),
+        cmocka_unit_test(populated_pages_are_resident_and_keep_what_they_hold),
+        cmocka_unit_test(a_refusal_to_populate_is_said_and_no_more),
         cmocka_unit_test(replaced_range_holds_nothing),
         cmocka_unit_test(replace_leaves_a_foreign_mapping_alone),
         cmocka_unit_test(replace_closes_what_it_cannot_map_over),

@@ -32,7 +32,7 @@ static int end(void **state)
 static struct run take(size_t count)
 {
     struct run run = {0};
-    assert_int_equal(pages_take_large(pages, count, 1, &run), 0);
+    assert_int_equal(layer_take_large(pages, count, 1, &run), 0);
     return run;
 }
 
@@ -111,7 +111,7 @@ static void a_kept_run_of_the_wrong_alignment_is_passed_over(void **state)
         alignment *= 2;
     }
     pages_give_large(pages, first);
-    assert_int_equal(pages_take_large(pages, 10, alignment, &run), 0);
+    assert_int_equal(layer_take_large(pages, 10, alignment, &run), 0);
     assert_int_equal((uintptr_t)run_start(pages, run) % alignment, 0);
     assert_true(run.page != first.page);
     layer_check_pages(pages);
@@ -122,7 +122,7 @@ static void every_alignment_is_kept(void **state)
     (void)state;
     for (size_t alignment = 1; alignment <= (size_t)16 << 20; alignment *= 2) {
         struct run run = {0};
-        assert_int_equal(pages_take_large(pages, 3, alignment, &run), 0);
+        assert_int_equal(layer_take_large(pages, 3, alignment, &run), 0);
         assert_int_equal((uintptr_t)run_start(pages, run) % alignment, 0);
         memset(run_start(pages, run), 1, pages_bytes(pages, 3));
     }
@@ -229,7 +229,7 @@ static void a_spent_budget_releases_kept_runs_of_other_sizes(void **state)
     pages_give_large(pages, run);
     struct run small;
     for (size_t i = 0; i < 20; i++) {
-        assert_int_equal(pages_take(pages, 1, &small), 0);
+        assert_int_equal(layer_take(pages, 1, &small), 0);
     }
     layer_check_pages(pages);
 }

@@ -28,7 +28,7 @@ static int end(void **state)
 static struct run take(size_t count)
 {
     struct run run = {0};
-    assert_int_equal(pages_take_large(pages, count, 1, &run), 0);
+    assert_int_equal(layer_take_large(pages, count, 1, &run), 0);
     memset(run_start(pages, run), 1, pages_bytes(pages, count));
     return run;
 }
@@ -168,7 +168,7 @@ static void a_bare_run_shrinks_but_does_not_grow(void **state)
     pages->config.best_effort = true;
     os_faults.only = 1u << CALL_LOCK;
     os_faults_fail(1, true);
-    assert_int_equal(pages_take_large(pages, 9, 1, &run), 0);
+    assert_int_equal(layer_take_large(pages, 9, 1, &run), 0);
     os_faults_fail(0, false);
     assert_int_equal(pages_grow_large(pages, &run, 10), -ENOMEM);
     layer_check_books(pages);

@@ -152,7 +152,7 @@ static void try_everything(void)
     (void)pages_release(held.pages, UINT64_MAX);
     (void)pages_reserve(held.pages, 1000000);
     layer_check_books(held.pages);
-    if (pages_take(held.pages, 3, &run) == 0) {
+    if (layer_take(held.pages, 3, &run) == 0) {
         pages_give(held.pages, run);
     }
 }

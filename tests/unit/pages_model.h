@@ -94,7 +94,7 @@ static inline int holder_keep(struct holder *holder, struct run run, bool large)
 static inline int holder_take(struct holder *holder, size_t count)
 {
     struct run run = {0};
-    int error = pages_take(holder->pages, count, &run);
+    int error = layer_take(holder->pages, count, &run);
     if (error != 0) {
         return error;
     }
@@ -109,7 +109,7 @@ static inline int holder_take(struct holder *holder, size_t count)
 static inline int holder_take_large(struct holder *holder, size_t count, size_t alignment)
 {
     struct run run = {0};
-    int error = pages_take_large(holder->pages, count, alignment, &run);
+    int error = layer_take_large(holder->pages, count, alignment, &run);
     if (error != 0) {
         return error;
     }

@@ -7,6 +7,7 @@
 #include "unit/expect.h"
 #include "unit/layer.h"
 #include "unit/model.h"
+#include "unit/os_view.h"
 #include "unit/pages_model.h"
 
 static struct holder held;
@@ -122,6 +123,103 @@ static void random_runs_stay_within_the_lock_limit(void **state)
     }
 }
 
+/* ---- populating ---- */
+
+/* Much is live, so that ten pages may be populated ahead. */
+static struct pages *much_live(void)
+{
+    struct pages_config config = layer_pages_config();
+    struct pages *pages = layer_pages(&config);
+    struct run large;
+    assert_int_equal(pages_reserve(pages, (CHUNK_PAGES - 1) * config.page_size), 0);
+    assert_int_equal(layer_take_large(pages, 160, 1, &large), 0);
+    return pages;
+}
+
+static void a_cold_run_and_pages_behind_it_are_populated_at_once(void **state)
+{
+    (void)state;
+    struct pages *pages = much_live();
+    size_t page = pages->config.page_size;
+    size_t cold = 1;
+    struct run run;
+    assert_int_equal(pages_take(pages, 2, &run, &cold), 0);
+    assert_true(os_faults.count[CALL_POPULATE] > 0);
+    if (cold != 0) {
+        layer_end_pages(pages);
+        skip_test("this kernel has no MADV_POPULATE_WRITE (Linux 5.14)");
+    }
+    const char *start = run_start(pages, run);
+    for (size_t i = 0; i < 2 + 10 + 1; i++) {
+        assert_int_equal(view_is_resident(start + i * page), i < 2 + 10);
+    }
+    assert_int_equal(counter_read(&pages->counters.dirty), 10 * page);
+    layer_check_pages(pages);
+    /* The next ones find theirs there. */
+    unsigned long populated = os_faults.count[CALL_POPULATE];
+    uint64_t retaken = pages->policy.retaken;
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(pages_take(pages, 2, &run, &cold), 0);
+        assert_int_equal(cold, 0);
+        assert_true(view_is_resident(run_start(pages, run)));
+    }
+    assert_int_equal(os_faults.count[CALL_POPULATE], populated);
+    assert_int_equal(counter_read(&pages->counters.dirty), 0);
+    assert_int_equal(pages->policy.retaken, retaken); /* nothing was purged */
+    layer_check_pages(pages);
+    layer_end_pages(pages);
+}
+
+static void what_cannot_be_populated_is_cold(void **state)
+{
+    (void)state;
+    struct pages *pages = much_live();
+    os_faults.no_populate = true;
+    for (size_t i = 0; i < 4; i++) {
+        size_t cold = 0;
+        struct run run;
+        assert_int_equal(pages_take(pages, 8, &run, &cold), 0);
+        assert_int_equal(run.count, 8);
+        assert_true(view_is_all(run_start(pages, run), pages_bytes(pages, 8), 0));
+        layer_check_pages(pages);
+    }
+    assert_true(os_faults.count[CALL_POPULATE] > 0);
+    layer_end_pages(pages);
+}
+
+static void where_little_is_live_single_pages_are_not_populated(void **state)
+{
+    (void)state;
+    struct pages_config config = layer_pages_config();
+    struct pages *pages = layer_pages(&config);
+    size_t cold = 0;
+    struct run run;
+    for (size_t i = 0; i < 15; i++) {
+        assert_int_equal(pages_take(pages, 1, &run, &cold), 0);
+        assert_int_equal(cold, 1);
+        assert_false(view_is_resident(run_start(pages, run)));
+    }
+    assert_int_equal(os_faults.count[CALL_POPULATE], 0);
+    assert_int_equal(counter_read(&pages->counters.dirty), 0);
+    layer_end_pages(pages);
+}
+
+/* A purge that is under way is not waited for. */
+static void beside_a_purge_nothing_is_populated(void **state)
+{
+    (void)state;
+    struct pages *pages = much_live();
+    size_t cold = 0;
+    struct run run;
+    mutex_lock(&pages->purge_mutex);
+    assert_int_equal(pages_take(pages, 2, &run, &cold), 0);
+    mutex_unlock(&pages->purge_mutex);
+    assert_int_equal(cold, 2);
+    assert_int_equal(os_faults.count[CALL_POPULATE], 0);
+    layer_check_pages(pages);
+    layer_end_pages(pages);
+}
+
 /* ---- limits and steps ---- */
 
 static void the_last_page_of_the_limit_can_be_had(void **state)
@@ -132,13 +230,13 @@ static void the_last_page_of_the_limit_can_be_had(void **state)
     struct pages *pages = layer_pages(&config);
     struct run run;
     size_t taken = 0;
-    while (pages_take(pages, 1, &run) == 0) {
+    while (layer_take(pages, 1, &run) == 0) {
         taken++;
     }
     size_t guards = pages_bytes(pages, 37 - taken) / config.page_size;
     assert_true(guards <= 1);
     assert_int_equal(counter_read(&pages->counters.locked), config.lock_limit);
-    assert_int_equal(pages_take(pages, 1, &run), -ENOMEM);
+    assert_int_equal(layer_take(pages, 1, &run), -ENOMEM);
     layer_check_pages(pages);
     layer_end_pages(pages);
 }
@@ -155,7 +253,7 @@ static void a_step_is_a_32nd_of_what_is_open_or_a_64th_of_the_limit(void **state
         uint64_t of_limit = config.lock_limit / 64;
         uint64_t step = open / 32 > of_limit ? open / 32 : of_limit;
         os_faults.largest_open = 0;
-        assert_int_equal(pages_take(pages, 1, &run), 0);
+        assert_int_equal(layer_take(pages, 1, &run), 0);
         /* A guard that the step goes across is charged on top. */
         assert_true(os_faults.largest_open <= step + 2 * config.page_size);
     }
@@ -174,7 +272,7 @@ static void a_refused_step_is_halved_down_to_one_page(void **state)
         unsigned long before = os_faults.count[CALL_OPEN];
         os_faults_fail(1, true);
         os_faults.on = true;
-        assert_int_equal(pages_take(pages, 1, &run), -ENOMEM);
+        assert_int_equal(layer_take(pages, 1, &run), -ENOMEM);
         /* 256 KiB, and halves of it, twice. */
         size_t halvings = 0;
         for (size_t size = 256 * 1024; size >= config.page_size; size /= 2) {
@@ -184,7 +282,7 @@ static void a_refused_step_is_halved_down_to_one_page(void **state)
         layer_check_books(pages);
     }
     os_faults_fail(0, false);
-    assert_int_equal(pages_take(pages, 1, &run), 0);
+    assert_int_equal(layer_take(pages, 1, &run), 0);
     layer_end_pages(pages);
 }
 
@@ -215,10 +313,10 @@ static void a_run_longer_than_any_may_be_locked_costs_no_address_space(void **st
     config.lock_limit = 64 * config.page_size;
     struct pages *pages = layer_pages(&config);
     struct run run;
-    assert_int_equal(pages_take_large(pages, 100, 1, &run), -ENOMEM);
+    assert_int_equal(layer_take_large(pages, 100, 1, &run), -ENOMEM);
     uint64_t reserved = counter_read(&pages->counters.reserved);
     for (size_t count = 1000; count < 1100; count += 10) {
-        assert_int_equal(pages_take_large(pages, count, 1, &run), -ENOMEM);
+        assert_int_equal(layer_take_large(pages, count, 1, &run), -ENOMEM);
     }
     assert_int_equal(counter_read(&pages->counters.reserved), reserved);
     layer_end_pages(pages);
@@ -233,14 +331,14 @@ static void impossible_sizes_are_enomem(void **state)
     for (size_t size = (size_t)1 << 48; size != 0; size += size) {
         size_t count = size / config.page_size;
         /* A free run is there to be looked at, until a failure has released it. */
-        assert_int_equal(pages_take_large(pages, 3, 1, &run), 0);
+        assert_int_equal(layer_take_large(pages, 3, 1, &run), 0);
         pages_give_large(pages, run);
-        assert_int_equal(pages_take_large(pages, count, 1, &run), -ENOMEM);
-        assert_int_equal(pages_take_large(pages, count * 2 - 1, 1, &run), -ENOMEM);
-        assert_int_equal(pages_take_large(pages, count, size, &run), -ENOMEM);
-        assert_int_equal(pages_take_large(pages, 1, size, &run), -ENOMEM);
+        assert_int_equal(layer_take_large(pages, count, 1, &run), -ENOMEM);
+        assert_int_equal(layer_take_large(pages, count * 2 - 1, 1, &run), -ENOMEM);
+        assert_int_equal(layer_take_large(pages, count, size, &run), -ENOMEM);
+        assert_int_equal(layer_take_large(pages, 1, size, &run), -ENOMEM);
     }
-    assert_int_equal(pages_take_large(pages, SIZE_MAX, 1, &run), -ENOMEM);
+    assert_int_equal(layer_take_large(pages, SIZE_MAX, 1, &run), -ENOMEM);
     layer_check_books(pages);
     layer_end_pages(pages);
 }
@@ -256,7 +354,7 @@ static void reserve_opens_and_locks_at_least_that_much(void **state)
     unsigned long opens = os_faults.count[CALL_OPEN];
     struct run run;
     for (size_t i = 0; i < 280; i++) {
-        assert_int_equal(pages_take(pages, 1, &run), 0);
+        assert_int_equal(layer_take(pages, 1, &run), 0);
     }
     assert_int_equal(os_faults.count[CALL_OPEN], opens);
     layer_check_pages(pages);
@@ -299,7 +397,7 @@ static void best_effort_runs_of_every_length_always_find_room(void **state)
         struct pages *pages = layer_pages(&config);
         struct run run;
         for (size_t i = 0; i < 1000 / count; i++) {
-            assert_int_equal(pages_take(pages, count, &run), 0);
+            assert_int_equal(layer_take(pages, count, &run), 0);
         }
         layer_check_books(pages);
         layer_end_pages(pages);
@@ -313,6 +411,10 @@ int main(void)
         cmocka_unit_test_teardown(random_large_runs_never_overlap_and_books_balance,
                                   model_teardown),
         cmocka_unit_test_teardown(random_runs_stay_within_the_lock_limit, model_teardown),
+        cmocka_unit_test(a_cold_run_and_pages_behind_it_are_populated_at_once),
+        cmocka_unit_test(what_cannot_be_populated_is_cold),
+        cmocka_unit_test(where_little_is_live_single_pages_are_not_populated),
+        cmocka_unit_test(beside_a_purge_nothing_is_populated),
         cmocka_unit_test(the_last_page_of_the_limit_can_be_had),
         cmocka_unit_test(a_step_is_a_32nd_of_what_is_open_or_a_64th_of_the_limit),
         cmocka_unit_test(a_refused_step_is_halved_down_to_one_page),

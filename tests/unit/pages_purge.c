@@ -54,10 +54,12 @@ static void purged_pages_are_not_resident_but_locked(void **state)
     holder_give_all(&held);
     assert_true(view_is_resident(slab) && view_is_resident(large));
     uint64_t locked = counted(&held.pages->counters.locked);
-    assert_int_equal(pages_purge(held.pages), 70 * config.page_size);
+    uint64_t dirty = counted(&held.pages->counters.dirty);
+    assert_true(dirty >= 70 * config.page_size); /* and what was populated ahead */
+    assert_int_equal(pages_purge(held.pages), dirty);
     assert_false(view_is_resident(slab) || view_is_resident(large));
     assert_int_equal(counted(&held.pages->counters.locked), locked);
-    assert_int_equal(counted(&held.pages->counters.purged), 70 * config.page_size);
+    assert_int_equal(counted(&held.pages->counters.purged), dirty);
     assert_int_equal(counted(&held.pages->counters.purges), 1);
     assert_int_equal(pages_purge(held.pages), 0);
     assert_int_equal(counted(&held.pages->counters.purges), 1);
@@ -147,13 +149,13 @@ static void the_longest_dirty_goes_first(void **state)
     layer_end_pages(held.pages);
     config.purge_limit = 40 * config.page_size;
     held = (struct holder){.pages = layer_pages(&config)};
+    assert_int_equal(holder_take(&held, 1), 0); /* while too little is live to populate ahead */
     assert_int_equal(holder_take_large(&held, 21, 1), 0);
     assert_int_equal(holder_take_large(&held, 19, 1), 0);
-    assert_int_equal(holder_take(&held, 1), 0);
-    char *oldest = run_start(held.pages, held.runs[0].run);
-    char *younger = run_start(held.pages, held.runs[1].run);
-    char *youngest = run_start(held.pages, held.runs[2].run);
-    holder_give(&held, 0);
+    char *youngest = run_start(held.pages, held.runs[0].run);
+    char *oldest = run_start(held.pages, held.runs[1].run);
+    char *younger = run_start(held.pages, held.runs[2].run);
+    holder_give(&held, 1);
     holder_give(&held, 1);
     holder_give(&held, 0);
     pages_purge_due(held.pages);
@@ -213,6 +215,8 @@ static void a_lock_that_does_not_come_back_closes_the_pages(void **state)
         take(30, 2);
         assert_int_equal(holder_take_large(&held, 9, 1), 0);
         holder_give_all(&held);
+        uint64_t dirty = counted(&held.pages->counters.dirty);
+        assert_true(dirty >= 69 * config.page_size);
         os_faults.change_results = true;
         os_faults.result = OS_UNLOCKED;
         os_faults.only = 1u << CALL_CLOSE;
@@ -221,7 +225,7 @@ static void a_lock_that_does_not_come_back_closes_the_pages(void **state)
         os_faults_fail(0, false);
         os_faults.change_results = false;
         assert_true(counted(&held.pages->counters.relock_failures) > 0);
-        assert_int_equal(held.pages->unlocked_free, closable != 0 ? 0 : 69);
+        assert_int_equal(held.pages->unlocked_free, closable != 0 ? 0 : dirty / config.page_size);
         layer_check_pages(held.pages);
         /* They are given to nobody before they are locked again. */
         take(60, 2);
@@ -329,7 +333,7 @@ static void *take_one(void *context)
 {
     (void)context;
     struct run run;
-    return pages_take(held.pages, 4, &run) == 0 ? &held : NULL;
+    return layer_take(held.pages, 4, &run) == 0 ? &held : NULL;
 }
 
 static void start_taking(void *context)

@@ -131,7 +131,7 @@ static void regions_double(void **state)
         struct run run;
         uint64_t reserved = counter_read(&pages->counters.reserved);
         while (counter_read(&pages->counters.reserved) == reserved) {
-            assert_int_equal(pages_take(pages, RUN_PAGES_MAX, &run), 0);
+            assert_int_equal(layer_take(pages, RUN_PAGES_MAX, &run), 0);
         }
         size_t now = pages_bytes(pages, layer_region(pages, REGION_SLABS)->count);
         assert_int_equal(now, size == 0 ? MIB : 2 * size);
@@ -174,6 +174,24 @@ static void advice_that_is_missing_goes_through_the_lock_policy(void **state)
     assert_int_equal(counter_read(&pages->counters.lock_failures), 2);
 }
 
+static void records_of_many_pages_are_made_resident_at_once(void **state)
+{
+    (void)state;
+    struct region *region = reserve(REGION_SLABS, 8 * MIB);
+    size_t each = config.page_size / config.records_stride; /* pages that a page of them is for */
+    region_warm(pages, region, 0, each);
+    assert_int_equal(os_faults.count[CALL_POPULATE], 0); /* one page: one fault, one call */
+    region_warm(pages, region, each + each - 1, 2);
+    assert_int_equal(os_faults.count[CALL_POPULATE], 1);
+    if (!view_is_resident(region->records + config.page_size)) {
+        skip_test("this kernel has no MADV_POPULATE_WRITE (Linux 5.14)");
+    }
+    assert_false(view_is_resident(region->records));
+    assert_true(view_is_resident(region->records + 2 * config.page_size));
+    assert_false(view_is_resident(region->records + 3 * config.page_size));
+    assert_true(view_is_all(region->records, 4 * config.page_size, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +205,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(regions_double, fresh, end),
         cmocka_unit_test_setup_teardown(a_failure_leaves_no_mapping_behind, fresh, end),
         cmocka_unit_test_setup_teardown(advice_that_is_missing_goes_through_the_lock_policy, fresh,
+                                        end),
+        cmocka_unit_test_setup_teardown(records_of_many_pages_are_made_resident_at_once, fresh,
                                         end),
     };
     return layer_run(tests);

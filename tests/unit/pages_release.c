@@ -35,7 +35,7 @@ static void nothing_is_released_of_nothing(void **state)
     (void)state;
     assert_int_equal(pages_release(pages, UINT64_MAX), 0);
     for (size_t i = 0; i < RUNS; i++) {
-        assert_int_equal(pages_take(pages, 1, &runs[i]), 0);
+        assert_int_equal(layer_take(pages, 1, &runs[i]), 0);
     }
     (void)pages_release(pages, UINT64_MAX); /* what was opened beyond them */
     assert_int_equal(pages_release(pages, UINT64_MAX), 0);
@@ -47,9 +47,9 @@ static void it_says_how_many_bytes_of_budget_are_back(void **state)
     (void)state;
     struct run large;
     for (size_t i = 0; i < RUNS; i++) {
-        assert_int_equal(pages_take(pages, 1 + i % 3, &runs[i]), 0);
+        assert_int_equal(layer_take(pages, 1 + i % 3, &runs[i]), 0);
     }
-    assert_int_equal(pages_take_large(pages, 50, 1, &large), 0);
+    assert_int_equal(layer_take_large(pages, 50, 1, &large), 0);
     for (size_t i = 0; i < RUNS; i += 3) {
         pages_give(pages, runs[i]);
     }
@@ -68,10 +68,10 @@ static void all_that_is_free_is_released_in_the_end(void **state)
     (void)state;
     struct run large[10];
     for (size_t i = 0; i < RUNS; i++) {
-        assert_int_equal(pages_take(pages, 1 + i % 8, &runs[i]), 0);
+        assert_int_equal(layer_take(pages, 1 + i % 8, &runs[i]), 0);
     }
     for (size_t i = 0; i < 10; i++) {
-        assert_int_equal(pages_take_large(pages, 1 + i * i, 1, &large[i]), 0);
+        assert_int_equal(layer_take_large(pages, 1 + i * i, 1, &large[i]), 0);
     }
     for (size_t i = 0; i < RUNS; i++) {
         pages_give(pages, runs[i]);

@@ -38,7 +38,7 @@ static void use_one_chunk(void)
 static struct run take(size_t count)
 {
     struct run run = {0};
-    assert_int_equal(pages_take(pages, count, &run), 0);
+    assert_int_equal(layer_take(pages, count, &run), 0);
     return run;
 }
 
@@ -115,7 +115,7 @@ static void a_regions_end_is_never_part_of_a_run(void **state)
         pages = layer_pages(&config);
         struct run run;
         size_t taken = 0;
-        while (pages_take(pages, 1, &run) == 0) {
+        while (layer_take(pages, 1, &run) == 0) {
             assert_true(run.page < run.region->count);
             memset(run_start(pages, run), 1, config.page_size);
             taken++;
@@ -207,7 +207,144 @@ static void free_chunks_are_found_by_their_longest_run(void **state)
     layer_check_books(pages);
 }
 
+/* ---- single pages and longer runs ---- */
+
+static uint8_t kind_of(struct run run)
+{
+    return chunk_of(run.region, run.page)->kind;
+}
+
+static void single_pages_and_longer_runs_keep_apart(void **state)
+{
+    (void)state;
+    enum { EACH = 20 };
+    struct run singles[EACH];
+    struct run longer[EACH];
+    assert_int_equal(pages_reserve(pages, 8 * CHUNK_PAGES * config.page_size), 0);
+    for (size_t i = 0; i < EACH; i++) {
+        singles[i] = take(1);
+        longer[i] = take(2 + i % 3);
+    }
+    for (size_t i = 0; i < EACH; i++) {
+        assert_int_equal(kind_of(singles[i]), CHUNK_SINGLE);
+        assert_int_equal(kind_of(longer[i]), CHUNK_LONGER);
+    }
+    /* The last one to leave, not the first, lets the other kind in. */
+    for (size_t i = 0; i < EACH; i++) {
+        assert_int_equal(kind_of(singles[EACH - 1]), CHUNK_SINGLE);
+        pages_give(pages, singles[i]);
+        pages_give(pages, longer[i]);
+    }
+    assert_int_equal(kind_of(singles[EACH - 1]), CHUNK_IDLE);
+    assert_int_equal(kind_of(longer[EACH - 1]), CHUNK_IDLE);
+    layer_check_pages(pages);
+}
+
+static void where_there_is_no_other_room_they_share(void **state)
+{
+    (void)state;
+    use_one_chunk();
+    struct run single = take(1);
+    struct run longer = take(3);
+    assert_ptr_equal(chunk_of(single.region, single.page), chunk_of(longer.region, longer.page));
+    assert_int_equal(kind_of(longer), CHUNK_SINGLE); /* who came first says */
+    pages_give(pages, single);
+    assert_int_equal(kind_of(longer), CHUNK_SINGLE);
+    (void)take(1);
+    pages_give(pages, longer);
+    layer_check_pages(pages);
+}
+
+/* ---- populating ---- */
+
+static void pages_that_are_being_populated_are_nobodys(void **state)
+{
+    (void)state;
+    use_one_chunk();
+    size_t cold = 0;
+    struct run run;
+    assert_true(runs_take(pages, 2, &run, &cold));
+    assert_int_equal(cold, 2);
+    struct chunk *chunk = chunk_of(run.region, run.page);
+    uint32_t mask = run_mask(run.page % CHUNK_PAGES + 2, 5);
+    assert_int_equal(runs_warm_begin(pages, run, 5), 5);
+    assert_int_equal(chunk->purging, mask);
+    layer_check_books(pages);
+    struct run others[CHUNK_PAGES];
+    size_t count = 0;
+    while (runs_take(pages, 1, &others[count], &cold)) {
+        assert_int_equal(page_bit(others[count].page) & mask, 0);
+        count++;
+    }
+    assert_true(count >= CHUNK_PAGES - 1 - 7);
+    runs_warm_end(pages, run, 5, true);
+    assert_int_equal(chunk->dirty, mask);
+    assert_int_equal(counter_read(&pages->counters.dirty), 5 * config.page_size);
+    layer_check_pages(pages);
+    assert_true(runs_take(pages, 5, &run, &cold));
+    assert_int_equal(cold, 0);
+}
+
+static void only_clean_pages_right_behind_are_populated(void **state)
+{
+    (void)state;
+    use_one_chunk();
+    size_t cold = 0;
+    struct run first;
+    struct run second;
+    assert_true(runs_take(pages, 2, &first, &cold));
+    assert_true(runs_take(pages, 2, &second, &cold));
+    assert_int_equal(runs_warm_begin(pages, first, 8), 0); /* the second is live */
+    runs_warm_end(pages, first, 0, true);
+    assert_int_equal(counter_read(&pages->counters.dirty), 0);
+    runs_give(pages, second);
+    assert_int_equal(runs_warm_begin(pages, first, 8), 0); /* and dirty */
+    runs_warm_end(pages, first, 0, true);
+    /* Up to the chunk's end, or to the guard there. */
+    (void)pages_purge(pages);
+    size_t usable = CHUNK_PAGES - (pages->guards ? 1 : 0);
+    size_t more = runs_warm_begin(pages, first, 1000);
+    assert_true(more == usable - 2 || more == CHUNK_PAGES - 1 - 2);
+    runs_warm_end(pages, first, more, true);
+    layer_check_pages(pages);
+}
+
+static void behind_a_chunks_last_page_nothing_is_populated(void **state)
+{
+    (void)state;
+    layer_end_pages(pages);
+    pages = layer_pages(&config);
+    os_faults.no_guards = true;
+    assert_int_equal(pages_reserve(pages, 2 * CHUNK_PAGES * config.page_size), 0);
+    struct run run;
+    size_t cold = 0;
+    do {
+        assert_true(runs_take(pages, RUN_PAGES_MAX, &run, &cold));
+    } while ((run.page + run.count) % CHUNK_PAGES != 0);
+    assert_int_equal(runs_warm_begin(pages, run, 8), 0);
+    runs_warm_end(pages, run, 0, true);
+    assert_int_equal(counter_read(&pages->counters.dirty), 0);
+    layer_check_pages(pages);
+}
+
 /* ---- unlocked ---- */
+
+static void a_run_that_was_never_locked_leaves_an_idle_chunk(void **state)
+{
+    (void)state;
+    layer_end_pages(pages);
+    config.best_effort = true;
+    pages = layer_pages(&config);
+    os_faults.only = 1u << CALL_LOCK;
+    os_faults_fail(1, true);
+    struct run run = take(3);
+    struct chunk *chunk = chunk_of(run.region, run.page);
+    assert_int_equal(chunk->bare, run_mask(run.page % CHUNK_PAGES, 3));
+    assert_int_equal(chunk->kind, CHUNK_LONGER);
+    pages_give(pages, run);
+    assert_int_equal(chunk->kind, CHUNK_IDLE);
+    layer_check_pages(pages);
+}
 
 static void a_run_that_is_set_unlocked_is_closed(void **state)
 {
@@ -219,6 +356,7 @@ static void a_run_that_is_set_unlocked_is_closed(void **state)
     for (int closable = 0; closable < 2; closable++) {
         /* As after a purge whose lock did not come back. */
         chunk->live &= ~mask;
+        runs_rebin(&pages->runs, chunk);
         counter_sub(&pages->counters.live, pages_bytes(pages, run.count));
         counter_sub(&pages->counters.locked, pages_bytes(pages, run.count));
         (void)os_pages_unlock(run_start(pages, run), pages_bytes(pages, run.count));
@@ -258,6 +396,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(dirty_pages_are_not_counted_as_faulted_in_again, fresh,
                                         end),
         cmocka_unit_test_setup_teardown(free_chunks_are_found_by_their_longest_run, fresh, end),
+        cmocka_unit_test_setup_teardown(single_pages_and_longer_runs_keep_apart, fresh, end),
+        cmocka_unit_test_setup_teardown(where_there_is_no_other_room_they_share, fresh, end),
+        cmocka_unit_test_setup_teardown(pages_that_are_being_populated_are_nobodys, fresh, end),
+        cmocka_unit_test_setup_teardown(only_clean_pages_right_behind_are_populated, fresh, end),
+        cmocka_unit_test_setup_teardown(behind_a_chunks_last_page_nothing_is_populated, fresh, end),
+        cmocka_unit_test_setup_teardown(a_run_that_was_never_locked_leaves_an_idle_chunk, fresh,
+                                        end),
         cmocka_unit_test_setup_teardown(a_run_that_is_set_unlocked_is_closed, fresh, end),
     };
     return layer_run(tests);

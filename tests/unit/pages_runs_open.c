@@ -147,7 +147,7 @@ static void what_is_released_and_opened_again_leaves_no_hole(void **state)
     struct run runs[120];
     assert_int_equal(pages_reserve(pages, 128 * config.page_size), 0);
     for (size_t i = 0; i < 120; i++) {
-        assert_int_equal(pages_take(pages, 1, &runs[i]), 0);
+        assert_int_equal(layer_take(pages, 1, &runs[i]), 0);
     }
     unsigned long mappings = layer_mappings(pages);
     for (size_t turn = 0; turn < 3; turn++) {
@@ -160,7 +160,7 @@ static void what_is_released_and_opened_again_leaves_no_hole(void **state)
         layer_check_pages(pages);
         for (size_t i = 0; i < 120; i++) {
             if (is_at_an_end(runs[i])) {
-                assert_int_equal(pages_take(pages, 1, &runs[i]), 0);
+                assert_int_equal(layer_take(pages, 1, &runs[i]), 0);
             }
         }
         layer_check_pages(pages);

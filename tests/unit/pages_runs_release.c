@@ -41,7 +41,7 @@ static int by_address(const void *a, const void *b)
 static void take_all(size_t count)
 {
     for (taken = 0; taken < count; taken++) {
-        assert_int_equal(pages_take(pages, 1, &runs[taken]), 0);
+        assert_int_equal(layer_take(pages, 1, &runs[taken]), 0);
         *(char *)run_start(pages, runs[taken]) = 1;
     }
     qsort(runs, count, sizeof(runs[0]), by_address);
@@ -80,7 +80,7 @@ static void the_longest_stretch_goes_first(void **state)
     layer_end_pages(pages);
     config.lock_limit = 4 * CHUNK_PAGES * config.page_size;
     pages = layer_pages(&config);
-    while (pages_take(pages, 1, &run) == 0) { /* how many there are, guards or not */
+    while (layer_take(pages, 1, &run) == 0) { /* how many there are, guards or not */
         taken++;
     }
     layer_end_pages(pages);
@@ -181,7 +181,7 @@ static void released_pages_are_taken_again_from_the_lowest(void **state)
     (void)pages_release(pages, UINT64_MAX);
     struct run run;
     assert_true(page_is_closed(runs[17].region, first));
-    assert_int_equal(pages_take(pages, 1, &run), 0);
+    assert_int_equal(layer_take(pages, 1, &run), 0);
     assert_false(page_is_closed(runs[17].region, first));
     layer_check_pages(pages);
 }

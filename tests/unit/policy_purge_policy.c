@@ -204,6 +204,30 @@ static void old_peak_is_forgotten(void **state)
     assert_true(purge_policy_limit(&policy, 0) <= 512 * KIB);
 }
 
+static void ahead_is_a_sixteenth_of_what_is_live(void **state)
+{
+    (void)state;
+    const struct purge_policy policy = by_default();
+    assert_int_equal(purge_policy_ahead(&policy, 0, 0), 0);
+    assert_int_equal(purge_policy_ahead(&policy, 60 * KIB, 0), 60 * KIB / 16);
+    assert_int_equal(purge_policy_ahead(&policy, 64 * MIB, 0), 4 * MIB);
+}
+
+/* So that it never makes a purge due. */
+static void ahead_leaves_dirty_at_half_the_limit(void **state)
+{
+    (void)state;
+    const struct purge_policy policy = by_default();
+    assert_int_equal(purge_policy_ahead(&policy, 4 * MIB, 0), 256 * KIB);
+    assert_int_equal(purge_policy_ahead(&policy, 4 * MIB, 200 * KIB), 56 * KIB);
+    assert_int_equal(purge_policy_ahead(&policy, 4 * MIB, 256 * KIB), 0);
+    assert_int_equal(purge_policy_ahead(&policy, 4 * MIB, 100 * MIB), 0);
+    const struct purge_policy none = configured(0);
+    assert_int_equal(purge_policy_ahead(&none, 100 * MIB, 0), 0);
+    const struct purge_policy little = configured(64 * KIB);
+    assert_int_equal(purge_policy_ahead(&little, 100 * MIB, 4 * KIB), 28 * KIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +243,8 @@ int main(void)
         cmocka_unit_test(receding_load_has_half_the_limit),
         cmocka_unit_test(burst_is_given_back),
         cmocka_unit_test(old_peak_is_forgotten),
+        cmocka_unit_test(ahead_is_a_sixteenth_of_what_is_live),
+        cmocka_unit_test(ahead_leaves_dirty_at_half_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: ISC */
+/* Caches: where a thread finds its magazines, and the sums over all of them. */
+#include <string.h>
+
+#include "base/check.h"
+#include "heap/magazine.h"
+
+struct cache cache_none;
+struct cache cache_dead;
+
+__thread struct cache *cache_mine __attribute__((tls_model("initial-exec"))) = &cache_none;
+
+static cache_exit_hook *exit_hook;
+
+void cache_set_exit_hook(cache_exit_hook *hook)
+{
+    exit_hook = hook;
+}
+
+bool cache_is_real(const struct cache *cache)
+{
+    return cache != &cache_none && cache != &cache_dead;
+}
+
+/* ---- a thread's cache ---- */
+
+/* Under caches_mutex. */
+static struct cache *make_cache(struct heap *heap)
+{
+    size_t size = sizeof(struct cache) + heap->classes.cached * sizeof(struct slot);
+    struct cache *cache = bookkeeping_take(&heap->pages.bookkeeping, size);
+    for (uint32_t class = 0; cache != NULL && class < heap->classes.count; class ++) {
+        struct magazine *magazine = &cache->magazines[class];
+        magazine->bottom = cache->slots + heap->classes.at[class].cached;
+        magazine->limit = magazine->bottom;
+        magazine_set_top(magazine, magazine->bottom);
+    }
+    if (cache != NULL) {
+        cache->next = heap->caches;
+        heap->caches = cache;
+        cache->in_use = true;
+    }
+    return cache;
+}
+
+/* Under caches_mutex. */
+static struct cache *find_cache(struct heap *heap)
+{
+    struct cache *cache = heap->caches;
+    while (cache != NULL && cache->in_use) {
+        cache = cache->next;
+    }
+    if (cache == NULL) {
+        cache = make_cache(heap);
+        if (cache == NULL) {
+            return NULL;
+        }
+    }
+    if (cache_stock(heap) == NULL) {
+        atomic_store_explicit(&heap->stock, make_cache(heap), memory_order_release);
+    }
+    cache->in_use = true;
+    cache->epoch = atomic_load_explicit(&heap->epoch, memory_order_relaxed);
+    return cache;
+}
+
+struct cache *cache_own(struct heap *heap)
+{
+    if (LIKELY(cache_mine != &cache_none)) {
+        return cache_mine;
+    }
+    mutex_lock(&heap->caches_mutex);
+    struct cache *cache = find_cache(heap);
+    mutex_unlock(&heap->caches_mutex);
+    if (cache == NULL) {
+        return cache_mine;
+    }
+    cache_mine = cache;
+    if (exit_hook != NULL && !exit_hook(cache)) {
+        cache_mine = &cache_dead;
+        cache_retire(heap, cache);
+    }
+    return cache_mine;
+}
+
+struct shortcut shortcut_to(const struct region *region, unsigned page_shift)
+{
+    return (struct shortcut){
+        .base = region->base,
+        .places = (region->count << page_shift) / SLOT_ALIGNMENT,
+        .entries = region->entries,
+        .records = slab_record(region, 0),
+    };
+}
+
+void cache_remember(struct cache *cache, const struct shortcut *shortcut, const void *pointer)
+{
+    if (cache_is_real(cache)) {
+        *cache_shortcut(cache, pointer) = *shortcut;
+    }
+}
+
+void cache_retire(struct heap *heap, struct cache *cache)
+{
+    magazines_empty(heap, cache);
+    mutex_lock(&heap->caches_mutex);
+    cache->in_use = false;
+    mutex_unlock(&heap->caches_mutex);
+    (void)pages_purge_due(&heap->pages);
+}
+
+/* ---- all caches ---- */
+
+void caches_forget(struct heap *heap)
+{
+    heap->magazine_bytes = 0;
+    for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
+        cache->in_use = cache == cache_mine || cache == cache_stock(heap);
+        if (cache != cache_mine) { /* its thread may have been halfway through making one */
+            memset(cache->shortcuts, 0, sizeof(cache->shortcuts));
+        }
+        for (uint32_t class = 0; class < CLASS_MAX; class ++) {
+            struct magazine *magazine = &cache->magazines[class];
+            magazine_set_top(magazine, magazine->bottom);
+            magazine->limit = magazine->bottom;
+            counter_set(&magazine->live_bytes, 0);
+        }
+    }
+}
+
+uint64_t caches_slots(struct heap *heap)
+{
+    uint64_t slots = 0;
+    mutex_lock(&heap->caches_mutex);
+    for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
+        for (uint32_t class = 0; class < CLASS_MAX; class ++) {
+            slots += magazine_count(&cache->magazines[class]);
+        }
+    }
+    mutex_unlock(&heap->caches_mutex);
+    return slots;
+}
+
+uint64_t caches_live_bytes(struct heap *heap)
+{
+    uint64_t bytes = 0;
+    mutex_lock(&heap->caches_mutex);
+    for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
+        for (uint32_t class = 0; class < CLASS_MAX; class ++) {
+            bytes += counter_read(&cache->magazines[class].live_bytes);
+        }
+    }
+    mutex_unlock(&heap->caches_mutex);
+    return bytes;
+}
+
+void caches_validate(struct heap *heap)
+{
+    uint64_t room = 0;
+    mutex_lock(&heap->caches_mutex);
+    for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
+        for (uint32_t class = 0; class < heap->classes.count; class ++) {
+            const struct magazine *magazine = &cache->magazines[class];
+            uint32_t capacity = magazine_capacity(magazine);
+            REQUIRE(magazine_count(magazine) <= capacity);
+            REQUIRE(cache->in_use || capacity == 0);
+            room += (uint64_t)capacity * heap->classes.at[class].slot_size;
+        }
+    }
+    REQUIRE(room == heap->magazine_bytes);
+    mutex_unlock(&heap->caches_mutex);
+}
