@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: ISC
+# usage: objdump -d --no-show-raw-insn LIBRARY | awk -f wipe.awk
+# Each function that frees a slot on the fast path stores as many zero bytes, 16 or 32 at once, as its
+# largest slot has. Prints a line for each that does not; exit status 1 if there is one.
+#
+# A store counts if its register is zero: xored with itself, and not written to since, in the order of
+# the text. Two stores of one width with the same words for their place count once: branches that do
+# the same must not stand in for each other. What is stored to the stack counts nothing.
+
+BEGIN {
+    needs("secure_free secure_free_sized", 64, 1)
+    needs("free_16", 16, 1)
+    needs("free_64", 64, 1)
+    needs("free_128", 128, 1)
+    # Twice: with registers of 16 bytes, and with those of 32.
+    needs("free_272", 272, 2)
+    needs("free_528", 528, 2)
+    needs("free_1040", 1040, 2)
+    # A turn of its loop, and the block at the end.
+    needs("wipe_long", 144, 1)
+}
+
+function needs(names, bytes, copies,    list, i) {
+    split(names, list, " ")
+    for (i in list) {
+        bytes_of[list[i]] = bytes
+        copies_of[list[i]] = copies
+    }
+}
+
+function lacks(what) {
+    print what
+    lacking++
+}
+
+function end_function() {
+    if (name in bytes_of) {
+        seen[name]++
+        lines[name] += stored_32 > 0
+        if (stored < bytes_of[name])
+            lacks(name ": stores " stored + 0 " zero bytes, not " bytes_of[name])
+    }
+    name = ""
+}
+
+/^[0-9a-f]+ <.*>:$/ {
+    end_function()
+    name = $2
+    gsub(/[<>:]/, "", name)
+    # What a compiler made a function of its own of; ".cold" is none that frees.
+    sub(/\.(constprop|isra|part)\.[0-9]+/, "", name)
+    stored = stored_32 = 0
+    split("", is_zero)
+    split("", places)
+    next
+}
+
+!(name in bytes_of) { next }
+
+{
+    text = $0
+    sub(/^[^\t]*\t/, "", text)
+    sub(/[ \t]+(#.*)?$/, "", text)
+    operands = text
+    sub(/^[^ \t]+[ \t]*/, "", operands)
+}
+
+text ~ /^v?mov(aps|ups|apd|upd|dqa|dqu|ntps|ntpd|ntdq)(8|16|32|64)?[ \t]/ &&
+operands ~ /^%[xyz]mm[0-9]+,[^%].*\)$/ && operands !~ /\(%rsp/ {
+    register = operands
+    sub(/,.*/, "", register)
+    place = operands
+    sub(/[0-9]+,/, " ", place)
+    if ((substr(register, 5) in is_zero) && !(place in places)) {
+        places[place] = 1
+        stored += register ~ /^%x/ ? 16 : 32
+        stored_32 += register !~ /^%x/
+    }
+    next
+}
+
+text ~ /^call/ { split("", is_zero) }
+
+# The last operand is what is written to.
+match(operands, /%[xyz]mm[0-9]+$/) {
+    register = substr(operands, RSTART + 4)
+    if (text ~ /^v?p?xor/ && operands ~ ("^(%[xyz]mm" register ",?)+$"))
+        is_zero[register] = 1
+    else
+        delete is_zero[register]
+}
+
+END {
+    end_function()
+    for (name in copies_of) {
+        if (seen[name] < copies_of[name])
+            lacks(name ": found " seen[name] + 0 " times, not " copies_of[name])
+        else if (copies_of[name] > 1 && lines[name] == 0)
+            lacks(name ": no copy stores 32 bytes at once")
+    }
+    exit lacking > 0
+}

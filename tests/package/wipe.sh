@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# No compiler takes the wipes for stores that nobody reads: they are in the object code, in each build
+# type that optimises. (What is not optimised is as it is written, and tests see the memory itself.)
+set -eu
+. "$(dirname "$0")/lib.sh"
+
+case $("$CC" -dumpmachine) in
+    x86_64-*) ;;
+    *) skip "knows the instructions of x86_64 alone" ;;
+esac
+command -v objdump > /dev/null || skip "needs objdump (Debian: binutils)"
+
+root=$SOURCE
+
+# wipes FOLDER TYPE: builds it; 0 if every wipe is in it. What is missing is in $work/missing.
+wipes() {
+    rm -rf "$work/build"
+    SOURCE=$1 build_library "$work/build" -DCMAKE_BUILD_TYPE="$2" -DBUILD_SHARED_LIBS=ON \
+        -DSECURE_MALLOC_INSTALL=OFF
+    LC_ALL=C objdump -d --no-show-raw-insn "$work/build/src/libsecure_malloc.so" > "$work/code"
+    awk -f "$root/tests/package/wipe.awk" "$work/code" > "$work/missing"
+}
+
+for type in RelWithDebInfo Release MinSizeRel; do
+    wipes "$root" $type || fail "$type: $(cat "$work/missing")"
+done
+
+# A check that never fires is no check: without the stores, each function is found.
+mkdir "$work/broken"
+for part in CMakeLists.txt cmake include src; do
+    cp -R "$root/$part" "$work/broken/$part"
+done
+sed -e '/^ *\*(wipe_block \*)(void \*)at = /d' -e '/^ *\*(slot_line \*)(void \*)at = /d' \
+    "$root/src/heap/slot_shape.h" > "$work/broken/src/heap/slot_shape.h"
+! wipes "$work/broken" RelWithDebInfo || fail "a library that does not wipe passes"
+for name in secure_free secure_free_sized free_16 free_64 free_128 free_272 free_528 free_1040; do
+    grep -q "^$name: stores 0 zero bytes" "$work/missing" || fail "$name should be found: it does not wipe"
+done
