@@ -27,19 +27,6 @@ RACES_ON_PURPOSE void wipe_racing(void *start, size_t size)
     }
 }
 
-bool wipe_holds(const void *start, size_t size)
-{
-    const char *at = start;
-    const char *const end = at + size;
-    for (; at < end; at += sizeof(wipe_block)) {
-        wipe_block block = *(const wipe_block *)at;
-        if ((block[0] | block[1]) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool bytes_equal(const void *a, const void *b, size_t size)
 {
     const unsigned char *left = a;

@@ -126,14 +126,16 @@ INLINE bool magazine_push(struct magazine *magazine, struct slot slot)
     return true;
 }
 
-/* false: it is empty. */
-INLINE bool magazine_pop(struct magazine *magazine, struct slot *slot)
+/* false: it is empty. The two words of a slot one by one: both at once would be a load of two
+ * stores, which waits until they have left the store buffer. */
+INLINE bool magazine_pop(struct magazine *magazine, char **start, slot_record **record)
 {
     struct slot *top = magazine_top(magazine);
     if (UNLIKELY(top == magazine->bottom)) {
         return false;
     }
-    *slot = top[-1];
+    *start = top[-1].start;
+    *record = top[-1].record;
     magazine_set_top(magazine, top - 1);
     return true;
 }

@@ -120,8 +120,8 @@ void *slot_issue_dirty(struct heap *heap, char *start, slot_record *record, size
 void *slot_allocate_any(struct heap *heap, uint32_t class, size_t size)
 {
     struct magazine *magazine = &cache_mine->magazines[class];
-    struct slot slot;
-    if (UNLIKELY(!magazine_pop(magazine, &slot))) {
+    struct slot slot = {NULL, NULL};
+    if (UNLIKELY(!magazine_pop(magazine, &slot.start, &slot.record))) {
         return NULL;
     }
     counter_add(&magazine->live_bytes, size);

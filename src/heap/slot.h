@@ -113,14 +113,11 @@ INLINE void *slot_allocate_shaped(struct heap *heap, size_t size, slot_allocate_
 {
     size_t class = shape_class_of(shape, size);
     struct magazine *magazine = &cache_mine->magazines[class];
-    struct slot *top = magazine_top(magazine);
-    if (UNLIKELY(top == magazine->bottom)) {
+    char *start = NULL;
+    slot_record *record = NULL;
+    if (UNLIKELY(!magazine_pop(magazine, &start, &record))) {
         return slowly(size);
     }
-    /* One by one: both at once would be a load of two stores, which waits for them. */
-    char *start = top[-1].start;
-    slot_record *record = top[-1].record;
-    magazine_set_top(magazine, top - 1);
     counter_add(&magazine->live_bytes, size);
     char *end = start + shape_slot_size(shape, class);
     if (UNLIKELY(!shape_is_zero(shape, start, end))) {

@@ -32,13 +32,11 @@ INLINE void *wide_allocate_long(struct heap *heap, size_t size, slot_allocate_sl
 {
     uint32_t class = size_class_of(size);
     struct magazine *magazine = &cache_mine->magazines[class];
-    struct slot *top = magazine_top(magazine);
-    if (UNLIKELY(top == magazine->bottom)) {
+    char *start = NULL;
+    slot_record *record = NULL;
+    if (UNLIKELY(!magazine_pop(magazine, &start, &record))) {
         return slowly(size);
     }
-    char *start = top[-1].start;
-    slot_record *record = top[-1].record;
-    magazine_set_top(magazine, top - 1);
     counter_add(&magazine->live_bytes, size);
     if (UNLIKELY(!wide_begins_zero(start))) {
         return slot_issue_dirty(heap, start, record, size);

@@ -112,13 +112,13 @@ static void slots_come_out_last_in_first_out(void **state)
 {
     (void)state;
     struct slot slots[4];
-    struct slot slot;
+    struct slot slot = {NULL, NULL};
     slot_record records[3] = {0};
     char starts[3];
     struct magazine magazine = {.bottom = slots, .limit = slots + 3};
     magazine_set_top(&magazine, slots);
     assert_int_equal(magazine_capacity(&magazine), 3);
-    assert_false(magazine_pop(&magazine, &slot));
+    assert_false(magazine_pop(&magazine, &slot.start, &slot.record));
     for (uint32_t i = 0; i < 3; i++) {
         assert_true(magazine_push(&magazine, (struct slot){&starts[i], &records[i]}));
         assert_int_equal(magazine_count(&magazine), i + 1);
@@ -126,7 +126,7 @@ static void slots_come_out_last_in_first_out(void **state)
     assert_false(magazine_push(&magazine, (struct slot){&starts[0], &records[0]}));
     assert_int_equal(magazine_count(&magazine), 3);
     for (uint32_t i = 3; i-- > 0;) {
-        assert_true(magazine_pop(&magazine, &slot));
+        assert_true(magazine_pop(&magazine, &slot.start, &slot.record));
         assert_ptr_equal(slot.start, &starts[i]);
         assert_ptr_equal(slot.record, &records[i]);
     }
