@@ -54,7 +54,7 @@ static void add(struct size_classes *classes, size_t slot_size, size_t page_size
 static void check_shape(const struct size_classes *classes, struct slot_shape shape)
 {
     size_t last = shape_class_of(shape, shape.size_max);
-    size_t covered = 2 * shape.half + (shape.kind == SHAPE_IS_WIDE ? BLOCK : 0);
+    size_t covered = 2 * (size_t)shape.half + (shape.kind == SHAPE_IS_WIDE ? BLOCK : 0);
     for (size_t class = shape.first; class <= last; class ++) {
         size_t size = classes->at[class].slot_size;
         size_t below = class > 0 ? classes->at[class - 1].slot_size : 0;
