@@ -40,7 +40,7 @@ static void return_room(struct heap *heap, struct magazine *magazine, uint32_t c
 
 /* ---- the stock; under the class's mutex ---- */
 
-/* A thread that knows of no cache of its own cannot know that there is a stock. */
+/* NULL: there is no memory for it, or no thread has had a cache yet. */
 static struct magazine *stock_of(struct heap *heap, uint32_t class)
 {
     struct cache *stock = cache_stock(heap);

@@ -78,7 +78,7 @@ bool cache_is_real(const struct cache *cache);
 /* The calling thread's, made if need be and possible. */
 struct cache *cache_own(struct heap *heap);
 
-/* NULL: there is no memory for it. */
+/* NULL: there is no memory for it, or no thread has had a cache yet. */
 INLINE struct cache *cache_stock(const struct heap *heap)
 {
     return atomic_load_explicit(&heap->stock, memory_order_acquire);
