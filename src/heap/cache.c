@@ -36,6 +36,7 @@ static struct cache *make_cache(struct heap *heap)
         magazine_set_top(magazine, magazine->bottom);
     }
     if (cache != NULL) {
+        cache->size_max = heap->classes.size_max;
         cache->next = heap->caches;
         heap->caches = cache;
         cache->in_use = true;

@@ -34,7 +34,6 @@ void heap_init(struct heap *heap, const struct heap_config *config)
     pages_init(&heap->pages, &pages);
     heap->page_size = pages.page_size;
     heap->page_shift = heap->pages.page_shift;
-    heap->place_shift = heap->page_shift - SLOT_SHIFT;
     size_classes_init(&heap->classes, pages.page_size);
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
         mutex_init(&heap->slabs[class].mutex);

@@ -57,7 +57,6 @@ struct heap {
     bool check_free;
     _Atomic bool wiped_by_fork; /* a forked child under wipe: old canaries may be all zero */
     unsigned page_shift;
-    unsigned place_shift; /* of pages in units of SLOT_ALIGNMENT */
     size_t page_size;
     struct size_classes classes;
 

@@ -48,6 +48,8 @@ enum { SHORTCUTS = 64 };
 
 struct cache {
     struct magazine magazines[CLASS_MAX];
+    size_t
+        size_max; /* the largest size that has a slot, for whoever may not look at the heap yet */
     struct shortcut
         shortcuts[SHORTCUTS]; /* to regions that this thread freed slots of, by granule */
     struct cache *next;       /* of all caches */

@@ -89,8 +89,10 @@ void size_classes_init(struct size_classes *classes, size_t page_size)
         add(classes, size, page_size);
     }
     check_shape(classes, SHAPE_16);
+    check_shape(classes, SHAPE_48);
     check_shape(classes, SHAPE_64);
     check_shape(classes, SHAPE_128);
+    check_shape(classes, SHAPE_LONG_KEY);
     check_shape(classes, SHAPE_272);
     check_shape(classes, SHAPE_528);
     check_shape(classes, SHAPE_1040);

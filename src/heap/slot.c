@@ -160,15 +160,16 @@ static void free_damaged(struct heap *heap, uint32_t class, struct slot slot, si
     put_away(heap, class, slot, size);
 }
 
-void slot_free_damaged(struct heap *heap, size_t class, char *start, slot_record *record,
-                       size_t size)
+void slot_free_damaged(struct heap *heap, char *start, size_t size)
 {
-    free_damaged(heap, (uint32_t) class, (struct slot){start, record}, size);
+    struct place place = heap_place(heap, start);
+    free_damaged(heap, place.class, place.slot, size);
 }
 
-void slot_free_full(struct heap *heap, size_t class, char *start, slot_record *record, size_t size)
+void slot_free_full(struct heap *heap, char *start, size_t size)
 {
-    put_away(heap, (uint32_t) class, (struct slot){start, record}, size);
+    struct place place = heap_place(heap, start);
+    put_away(heap, place.class, place.slot, size);
 }
 
 void slot_free_any(struct heap *heap, uint32_t class, struct slot slot, size_t size)
@@ -223,80 +224,11 @@ void slot_free_far(struct heap *heap, void *pointer, size_t size)
         return;
     }
     cache_remember(cache_mine, &shortcut, pointer);
-    slot_free_in(heap, &shortcut, place, pointer, size);
+    slot_free_in(heap, &shortcut, (struct slot){pointer, shortcut.records + place}, size, true);
 }
 
-/* ---- straight lines ---- */
-
-/* A function each: together they would need more registers than there are. */
-static NOINLINE void *allocate_16(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
+void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, struct slot slot,
+                        size_t size)
 {
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_16);
-}
-
-static NOINLINE void *allocate_64(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_64);
-}
-
-static NOINLINE void *allocate_long_key(struct heap *heap, size_t size,
-                                        slot_allocate_slowly *slowly)
-{
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_LONG_KEY);
-}
-
-static NOINLINE void *allocate_128(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_128);
-}
-
-static NOINLINE void free_16(struct heap *heap, size_t class, char *start, slot_record *record,
-                             size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_16);
-}
-
-static NOINLINE void free_64(struct heap *heap, size_t class, char *start, slot_record *record,
-                             size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_64);
-}
-
-static NOINLINE void free_long_key(struct heap *heap, size_t class, char *start,
-                                   slot_record *record, size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_LONG_KEY);
-}
-
-static NOINLINE void free_128(struct heap *heap, size_t class, char *start, slot_record *record,
-                              size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_128);
-}
-
-void *slot_allocate_small(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    if (size > SHAPE_64.size_max) {
-        return size % KEY_STEP == 0 ? allocate_long_key(heap, size, slowly)
-                                    : allocate_128(heap, size, slowly);
-    }
-    return size > SHAPE_16.size_max ? allocate_64(heap, size, slowly)
-                                    : allocate_16(heap, size, slowly);
-}
-
-void slot_free_other(struct heap *heap, size_t class, char *start, slot_record *record, size_t size)
-{
-    if (class >= SHAPE_272.first) {
-        heap_wide(heap)->free(heap, class, start, record, size);
-    } else if (class >= SHAPE_128.first) {
-        if (size % KEY_STEP == 0) {
-            free_long_key(heap, class, start, record, size);
-        } else {
-            free_128(heap, class, start, record, size);
-        }
-    } else if (class >= SHAPE_64.first) {
-        free_64(heap, class, start, record, size);
-    } else {
-        free_16(heap, class, start, record, size);
-    }
+    slot_free_in(heap, shortcut, slot, size, true);
 }

@@ -59,22 +59,23 @@ NORETURN void heap_report_bad(struct heap *heap, const void *pointer, bool freei
 typedef void *slot_allocate_slowly(size_t size);
 void *slot_allocate_slow(struct heap *heap, size_t size, uint32_t class, int *error);
 void *slot_issue_dirty(struct heap *heap, char *start, slot_record *record, size_t size);
+void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, struct slot slot,
+                        size_t size);
 void slot_free_far(struct heap *heap, void *pointer, size_t size);
 void slot_free_aligned(struct heap *heap, void *pointer, size_t size);
 void slot_free_stale(void *pointer);
 
-/* Slots whose record was just cleared. (A struct slot of theirs would be put together on the way.)
- */
-void slot_free_damaged(struct heap *heap, size_t class, char *start, slot_record *record,
-                       size_t size);
-void slot_free_full(struct heap *heap, size_t class, char *start, slot_record *record, size_t size);
+/* Slots whose record was just cleared. These look for their class and record anew, so that the fast
+ * path need not keep them at hand. */
+void slot_free_damaged(struct heap *heap, char *start, size_t size);
+void slot_free_full(struct heap *heap, char *start, size_t size);
 
-/* The fast path of sizes up to 120 bytes that are no key's, */
-void *slot_allocate_small(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
+/* The fast path of sizes that are no key's, */
+void *slot_allocate_other(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
 void slot_free_other(struct heap *heap, size_t class, char *start, slot_record *record,
                      size_t size);
 
-/* and of all above: see heap/slot_wide.h. */
+/* and of all above 120 bytes: see heap/slot_wide.h. */
 struct slot_wide {
     void *(*allocate)(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
     void (*free)(struct heap *heap, size_t class, char *start, slot_record *record, size_t size);
@@ -98,28 +99,55 @@ bool slot_wiped_by_fork(const struct heap *heap, const void *start, size_t size,
  * The sizes that come first: 16 to 56 bytes, in multiples of 8, as keys are. Their slack is a whole
  * word or two, so its first word and its last are all of it.
  */
-enum { KEY_MIN = 16, KEY_MAX = 56, KEY_STEP = 8, SIZE_BITS = 8 * sizeof(size_t) };
+enum {
+    KEY_MIN = 16,
+    KEY_MAX = 56,
+    LONG_KEY_MIN = 64,
+    LONG_KEY_MAX = 120,
+    KEY_STEP = 8,
+    SIZE_BITS = 8 * sizeof(size_t)
+};
 
 /* One comparison for the bounds and the multiple. */
+INLINE bool slot_is_step_between(size_t size, size_t least, size_t most)
+{
+    size_t above = size - least;
+    return (above / KEY_STEP | above << (SIZE_BITS - 3)) <= (most - least) / KEY_STEP;
+}
+
 INLINE bool slot_is_key(size_t size)
 {
-    size_t above = size - KEY_MIN;
-    return (above / KEY_STEP | above << (SIZE_BITS - 3)) <= (KEY_MAX - KEY_MIN) / KEY_STEP;
+    return slot_is_step_between(size, KEY_MIN, KEY_MAX);
+}
+
+INLINE bool slot_is_long_key(size_t size)
+{
+    return slot_is_step_between(size, LONG_KEY_MIN, LONG_KEY_MAX);
+}
+
+/* This thread's magazine of the class whose slots are `above` bytes longer than the shape's first.
+ * The division is left out where it would only be undone. */
+INLINE struct magazine *shape_magazine(struct slot_shape shape, size_t above)
+{
+    struct magazine *first = &cache_mine->magazines[shape.first];
+    size_t size = sizeof(*first);
+    size_t offset = shape.step <= size ? above * (size / shape.step) : above / (shape.step / size);
+    return (struct magazine *)(void *)((char *)first + offset);
 }
 
 /* Whether the checks are on is asked only when one of them fails. */
 INLINE void *slot_allocate_shaped(struct heap *heap, size_t size, slot_allocate_slowly *slowly,
                                   struct slot_shape shape)
 {
-    size_t class = shape_class_of(shape, size);
-    struct magazine *magazine = &cache_mine->magazines[class];
+    size_t above = shape_above(shape, size);
+    struct magazine *magazine = shape_magazine(shape, above);
     char *start = NULL;
     slot_record *record = NULL;
     if (UNLIKELY(!magazine_pop(magazine, &start, &record))) {
         return slowly(size);
     }
     counter_add(&magazine->live_bytes, size);
-    char *end = start + shape_slot_size(shape, class);
+    char *end = start + shape.least + above;
     if (UNLIKELY(!shape_is_zero(shape, start, end))) {
         return slot_issue_dirty(heap, start, record, size);
     }
@@ -133,8 +161,7 @@ INLINE void *slot_allocate_shaped(struct heap *heap, size_t size, slot_allocate_
 INLINE void *slot_allocate(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
 {
     if (UNLIKELY(!slot_is_key(size))) {
-        return size > SHAPE_128.size_max ? heap_wide(heap)->allocate(heap, size, slowly)
-                                         : slot_allocate_small(heap, size, slowly);
+        return slot_allocate_other(heap, size, slowly);
     }
     return slot_allocate_shaped(heap, size, slowly, SHAPE_KEY);
 }
@@ -145,16 +172,17 @@ INLINE void *slot_allocate(struct heap *heap, size_t size, slot_allocate_slowly 
 INLINE void slot_free_shaped(struct heap *heap, size_t class, struct slot slot, size_t size,
                              struct slot_shape shape)
 {
-    char *end = slot.start + shape_slot_size(shape, class);
+    size_t above = (class - shape.first) * shape.step;
+    char *end = slot.start + shape.least + above;
     if (UNLIKELY(!shape_canary_holds(shape, slot.start, end, size, canary_of(heap, slot.start)))) {
-        slot_free_damaged(heap, class, slot.start, slot.record, size);
+        slot_free_damaged(heap, slot.start, size);
         return;
     }
     shape_wipe(shape, slot.start, end);
-    struct magazine *magazine = &cache_mine->magazines[class];
+    struct magazine *magazine = shape_magazine(shape, above);
     struct slot *top = magazine_top(magazine);
     if (UNLIKELY(top == magazine->limit)) {
-        slot_free_full(heap, class, slot.start, slot.record, size);
+        slot_free_full(heap, slot.start, size);
         return;
     }
     top->start = slot.start;
@@ -173,33 +201,33 @@ INLINE bool slot_clear_record(slot_record *record, uint16_t seen)
 /*
  * size: what the caller says, or HEAP_ANY_SIZE. Whatever is out of the ordinary goes to
  * heap_free_slow, which looks at the pointer anew: claimed records, and all that is wrong.
- * place: of the pointer in the region, in units of SLOT_ALIGNMENT.
+ * slot: what the region has at the pointer's place; so it is none if the pointer is wrong.
  */
-INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, size_t place,
-                         void *pointer, size_t size)
+INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, struct slot slot,
+                         size_t size, bool threads)
 {
-    page_entry *entry_at = &shortcut->entries[place >> heap->place_shift];
+    size_t page = ((uintptr_t)slot.start - shortcut->base) >> heap->page_shift;
+    page_entry *entry_at = &shortcut->entries[page];
     uint32_t entry = atomic_load_explicit(entry_at, memory_order_acquire);
     if (UNLIKELY(!entry_is_below(entry, ALIGNED_FIRST))) {
-        slot_free_aligned(heap, pointer, size);
+        slot_free_aligned(heap, slot.start, size);
         return;
     }
-    struct slot slot = {pointer, shortcut->records + place};
     uint16_t seen = atomic_load_explicit(slot.record, memory_order_relaxed);
     size_t length = (size_t)seen - 1;
     if (UNLIKELY(length >= SLOT_CLAIMED - 1) ||
         (size != HEAP_ANY_SIZE && UNLIKELY(size != length))) {
-        heap_free_slow(heap, pointer, size);
+        heap_free_slow(heap, slot.start, size);
         return;
     }
-    if (LIKELY(__libc_single_threaded)) {
+    if (!threads) {
         /* A signal handler that zeroizes has let go of its claims before this goes on. */
         atomic_store_explicit(slot.record, 0, memory_order_relaxed);
     } else if (UNLIKELY(!slot_clear_record(slot.record, seen))) {
-        heap_free_slow(heap, pointer, size);
+        heap_free_slow(heap, slot.start, size);
         return;
     } else if (UNLIKELY(atomic_load_explicit(entry_at, memory_order_relaxed) != entry)) {
-        slot_free_stale(pointer);
+        slot_free_stale(slot.start);
         return;
     }
     /* The record may come late from memory, so what is to be done does not depend on the length but
@@ -208,6 +236,12 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, siz
     if (UNLIKELY(class - SHAPE_KEY.first > SHAPE_KEY_CLASSES - 1) ||
         UNLIKELY(!slot_is_key(length))) {
         slot_free_other(heap, class, slot.start, slot.record, length);
+        return;
+    }
+    /* 32 bytes is what most keys have. And once the class is guessed, the magazine is known before
+     * the class has come from memory: who frees and allocates in turn waits for nothing else. */
+    if (LIKELY(class == SHAPE_48.first)) {
+        slot_free_shaped(heap, SHAPE_48.first, slot, length, SHAPE_48);
         return;
     }
     slot_free_shaped(heap, class, slot, length, SHAPE_KEY);
@@ -231,7 +265,12 @@ INLINE void slot_free(struct heap *heap, void *pointer, size_t size)
         slot_free_far(heap, pointer, size);
         return;
     }
-    slot_free_in(heap, shortcut, place, pointer, size);
+    struct slot slot = {pointer, shortcut->records + place};
+    if (UNLIKELY(!__libc_single_threaded)) {
+        slot_free_threaded(heap, shortcut, slot, size);
+        return;
+    }
+    slot_free_in(heap, shortcut, slot, size, false);
 }
 
 #endif

@@ -10,7 +10,9 @@
  * load finds the bytes that it wants in one store, and does not wait for two.
  *
  * Wide slots, above 128 bytes, are all 16 bytes longer than a multiple of 32. So lines of 32 bytes,
- * where the processor has those, fall together too, and a last block of 16 is left.
+ * where the processor has those, fall together too, and one block of 16 is left: the last one, or
+ * the first one of a slot that begins in the middle of a line. No line crosses into the next one of
+ * the cache; a store that does counts as two.
  */
 #ifndef SECURE_MALLOC_HEAP_SLOT_SHAPE_H
 #define SECURE_MALLOC_HEAP_SLOT_SHAPE_H
@@ -23,13 +25,7 @@
 #include "base/wipe.h"
 #include "heap/canary.h"
 #include "heap/size_class.h"
-
-/* Bytes that are handled at once in wide slots; heap/slot_wide_avx2.c asks for 32. */
-#ifndef SLOT_LINE
-#define SLOT_LINE 16
-#endif
-
-typedef uint64_t slot_line __attribute__((vector_size(SLOT_LINE), may_alias, aligned(16)));
+#include "heap/slot_line.h"
 
 enum shape_kind {
     SHAPE_IS_KEY,   /* its slack is a word or two */
@@ -50,6 +46,7 @@ struct slot_shape {
 /* By the slots that they cover. heap/size_class.c checks that its classes are these. */
 #define SHAPE_16  ((struct slot_shape){SHAPE_IS_SMALL, 0, 16, 16, CANARY_MIN, 16, 16 - CANARY_MIN})
 #define SHAPE_KEY ((struct slot_shape){SHAPE_IS_KEY, 1, 32, 16, CANARY_MIN, 32, 64 - CANARY_MIN})
+#define SHAPE_48  ((struct slot_shape){SHAPE_IS_KEY, 2, 48, 16, CANARY_MIN, 32, 48 - CANARY_MIN})
 #define SHAPE_64  ((struct slot_shape){SHAPE_IS_SMALL, 1, 32, 16, CANARY_MIN, 32, 64 - CANARY_MIN})
 #define SHAPE_128 ((struct slot_shape){SHAPE_IS_SMALL, 4, 80, 16, CANARY_MIN, 64, 128 - CANARY_MIN})
 #define SHAPE_LONG_KEY                                                                             \
@@ -61,13 +58,17 @@ struct slot_shape {
 #define SHAPE_1040                                                                                 \
     ((struct slot_shape){SHAPE_IS_WIDE, 17, 656, 128, CANARY_WIDE, 512, 1040 - CANARY_WIDE})
 
-#define BLOCK sizeof(wipe_block)
-
 enum { SHAPE_KEY_CLASSES = 3, SHAPE_1040_END = 21 };
+
+/* What the slot for a size has more than the shape's first class: a multiple of its step. */
+INLINE size_t shape_above(struct slot_shape shape, size_t size)
+{
+    return (size + shape.slack + shape.step - 1 - shape.least) & ~(size_t)(shape.step - 1);
+}
 
 INLINE size_t shape_class_of(struct slot_shape shape, size_t size)
 {
-    return shape.first + (size + shape.slack + shape.step - 1 - shape.least) / shape.step;
+    return shape.first + shape_above(shape, size) / shape.step;
 }
 
 INLINE size_t shape_slot_size(struct slot_shape shape, size_t class)
@@ -90,14 +91,10 @@ INLINE bool shape_small_is_zero(const char *start, const char *end, size_t half)
     return (all[0] | all[1]) == 0;
 }
 
-INLINE bool shape_line_is_zero(slot_line line)
+/* What lies before the first line that begins at a multiple of its length: a block or nothing. */
+INLINE size_t shape_before_lines(const char *start)
 {
-    uint64_t all = 0;
-    UNROLLED
-    for (size_t i = 0; i < SLOT_LINE / sizeof(uint64_t); i++) {
-        all |= line[i];
-    }
-    return all == 0;
+    return (uintptr_t)start & (SLOT_LINE - BLOCK);
 }
 
 /* From the start to the end: these bytes were mostly wiped last, in this order, and a load does not
@@ -105,18 +102,19 @@ INLINE bool shape_line_is_zero(slot_line line)
 INLINE bool shape_wide_is_zero(const char *start, const char *end, size_t half)
 {
     slot_line seen[4] = {{0}, {0}, {0}, {0}};
-    const char *lines_end = end - BLOCK;
+    size_t before = shape_before_lines(start);
+    const char *lines = start + before;
+    const char *lines_end = end - BLOCK + before;
+    wipe_block left = *(const wipe_block *)(const void *)(before != 0 ? start : end - BLOCK);
     UNROLLED
     for (size_t at = 0; at < half; at += SLOT_LINE) {
-        seen[at / SLOT_LINE % 4] |= *(const slot_line *)(const void *)(start + at);
+        seen[at / SLOT_LINE % 4] |= *(const slot_line *)(const void *)(lines + at);
     }
     UNROLLED
     for (size_t at = half; at > 0; at -= SLOT_LINE) {
         seen[at / SLOT_LINE % 4] |= *(const slot_line *)(const void *)(lines_end - at);
     }
-    wipe_block last = *(const wipe_block *)(const void *)lines_end;
-    return ((last[0] | last[1]) == 0) &
-           shape_line_is_zero((seen[0] | seen[1]) | (seen[2] | seen[3]));
+    return line_is_zero((seen[0] | seen[1]) | (seen[2] | seen[3]), left);
 }
 
 INLINE bool shape_is_zero(struct slot_shape shape, const char *start, const char *end)
@@ -149,15 +147,18 @@ INLINE void shape_wipe(struct slot_shape shape, char *start, char *end)
         }
         return;
     }
+    size_t before = shape_before_lines(start);
+    char *lines = start + before;
+    char *lines_end = end - BLOCK + before;
     UNROLLED
     for (size_t at = 0; at < shape.half; at += SLOT_LINE) {
-        shape_wipe_line(start + at);
+        shape_wipe_line(lines + at);
     }
     UNROLLED
     for (size_t at = shape.half; at > 0; at -= SLOT_LINE) {
-        shape_wipe_line(end - BLOCK - at);
+        shape_wipe_line(lines_end - at);
     }
-    shape_wipe_block(end - BLOCK);
+    shape_wipe_block(before != 0 ? start : end - BLOCK);
 }
 
 /* ---- the canary ---- */
@@ -251,7 +252,7 @@ INLINE bool shape_canary_holds(struct slot_shape shape, char *start, char *end, 
     const unaligned_word *first = (const unaligned_word *)(const void *)(start + size);
     char *last = end - sizeof(canary_word);
     if (shape.kind == SHAPE_IS_KEY) {
-        return ((*word_at(last) ^ word) | (*first ^ word)) == 0;
+        return *word_at(last) == word && *first == word;
     }
     uint64_t turned = canary_turned(word, size);
     if (shape.kind == SHAPE_IS_SMALL) {
@@ -270,7 +271,7 @@ INLINE bool shape_canary_holds(struct slot_shape shape, char *start, char *end, 
             wrong |= *block_at(shape_higher(end - at, blocks)) ^ block;
         }
     }
-    return (wrong[0] | wrong[1]) == 0;
+    return block_is_zero(wrong);
 }
 
 #endif

@@ -24,7 +24,7 @@ INLINE bool wide_begins_zero(const char *start)
     for (size_t at = 0; at < CHECK_FREE_MAX; at += SLOT_LINE) {
         seen[at / SLOT_LINE % 4] |= *(const slot_line *)(const void *)(start + at);
     }
-    return shape_line_is_zero((seen[0] | seen[1]) | (seen[2] | seen[3]));
+    return line_is_zero((seen[0] | seen[1]) | (seen[2] | seen[3]), (wipe_block){0, 0});
 }
 
 /* Of a longer slot only the beginning is checked. */
@@ -102,7 +102,7 @@ INLINE void *wide_allocate(struct heap *heap, size_t size, slot_allocate_slowly 
     if (size <= SHAPE_1040.size_max) {
         return allocate_1040(heap, size, slowly);
     }
-    if (size <= SLOT_SIZE_MAX - CANARY_WIDE) {
+    if (size <= cache_mine->size_max) {
         return allocate_long(heap, size, slowly);
     }
     return slowly(size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* For processors with AVX2: this file alone is compiled for them, and none of it runs on others. */
-#define SLOT_LINE 32
+#include "heap/slot_line_avx2.h"
 #include "heap/slot_wide.h"
 
 static void *allocate(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
@@ -20,6 +20,10 @@ static void wipe_long(void *start, size_t size)
     enum { AT_ONCE = 4 * SLOT_LINE };
     char *at = start;
     char *end = at + size;
+    if (size >= BLOCK && shape_before_lines(at) != 0) {
+        shape_wipe_block(at);
+        at += BLOCK;
+    }
     for (; end - at >= AT_ONCE; at += AT_ONCE) {
         UNROLLED
         for (size_t i = 0; i < AT_ONCE; i += SLOT_LINE) {

@@ -44,6 +44,8 @@ struct shaped {
     }
 
 SHAPED(KEY)
+SHAPED(48)
+SHAPED(LONG_KEY)
 SHAPED(16)
 SHAPED(64)
 SHAPED(128)
@@ -52,6 +54,8 @@ SHAPED(528)
 SHAPED(1040)
 
 static const struct shaped shaped_key = SHAPED_ENTRY(KEY);
+static const struct shaped shaped_48 = SHAPED_ENTRY(48);
+static const struct shaped shaped_long_key = SHAPED_ENTRY(LONG_KEY);
 static const struct shaped shaped_others[] = {SHAPED_ENTRY(16),  SHAPED_ENTRY(64),
                                               SHAPED_ENTRY(128), SHAPED_ENTRY(272),
                                               SHAPED_ENTRY(528), SHAPED_ENTRY(1040)};
@@ -98,13 +102,24 @@ static void use_both_places(const struct shaped *shaped, size_t size, use_body *
     }
 }
 
+static void use_all_shapes(size_t size, use_body *body)
+{
+    use_both_places(shaped_for(size), size, body);
+    if (slot_is_key(size)) {
+        use_both_places(&shaped_key, size, body);
+    }
+    if (slot_is_key(size) && size_class_of(size) == SHAPE_48.first) {
+        use_both_places(&shaped_48, size, body);
+    }
+    if (slot_is_long_key(size)) {
+        use_both_places(&shaped_long_key, size, body);
+    }
+}
+
 static void for_every_size(use_body *body)
 {
     for (size_t size = 0; size <= SHAPED_SIZE_MAX; size++) {
-        use_both_places(shaped_for(size), size, body);
-        if (slot_is_key(size)) {
-            use_both_places(&shaped_key, size, body);
-        }
+        use_all_shapes(size, body);
     }
 }
 
@@ -113,10 +128,7 @@ static void for_every_class(use_body *body)
 {
     for (size_t size = 0; size <= SHAPED_SIZE_MAX; size++) {
         if (size_class_of(size) != size_class_of(size + 1)) {
-            use_both_places(shaped_for(size), size, body);
-            if (slot_is_key(size)) {
-                use_both_places(&shaped_key, size, body);
-            }
+            use_all_shapes(size, body);
         }
     }
 }

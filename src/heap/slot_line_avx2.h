@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/* heap/slot_line.h for processors with AVX2: lines are twice as long, and one instruction asks
+ * whether a register is zero. Has its include guard, to stand in for it. */
+#ifndef SECURE_MALLOC_HEAP_SLOT_LINE_H
+#define SECURE_MALLOC_HEAP_SLOT_LINE_H
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/wipe.h"
+
+#define BLOCK     sizeof(wipe_block)
+#define SLOT_LINE 32
+
+typedef uint64_t slot_line __attribute__((vector_size(SLOT_LINE), may_alias, aligned(16)));
+
+INLINE bool block_is_zero(wipe_block block)
+{
+    return _mm_testz_si128((__m128i)block, (__m128i)block) != 0;
+}
+
+INLINE bool line_is_zero(slot_line line, wipe_block block)
+{
+    __m256i all = _mm256_or_si256((__m256i)line, _mm256_zextsi128_si256((__m128i)block));
+    return _mm256_testz_si256(all, all) != 0;
+}
+
+#endif
