@@ -42,7 +42,7 @@ static void collect(struct secure_stats *stats)
         .all_slots = numbers.all_slots,
         .locked_bytes = counter_read(&counters->locked),
         .unlocked_bytes = counter_read(&counters->unlocked),
-        .dirty_bytes = counter_read(&counters->dirty),
+        .dirty_bytes = counter_read(&counters->dirty) + numbers.spare_bytes,
         .reserved_bytes =
             counter_read(&counters->reserved) + counter_read(&heap->pages.bookkeeping.reserved),
         .purges = counter_read(&counters->purges),

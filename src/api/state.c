@@ -127,12 +127,9 @@ static int start(const struct secure_options *options)
     return 0;
 }
 
-int state_ready(void)
+int state_become_ready(void)
 {
     struct secure_options options;
-    if (LIKELY(atomic_load_explicit(&state.ready, memory_order_acquire))) {
-        return 0;
-    }
     options_default(&options);
     mutex_lock(&state.mutex);
     int error = 0;

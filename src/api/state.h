@@ -31,7 +31,13 @@ struct state {
 extern struct state state;
 
 /* Initialises with the defaults, or what secure_init said. 0 or -errno. */
-int state_ready(void);
+int state_become_ready(void);
+
+INLINE int state_ready(void)
+{
+    bool ready = atomic_load_explicit(&state.ready, memory_order_acquire);
+    return LIKELY(ready) ? 0 : state_become_ready();
+}
 
 /* For secure_init. */
 int state_init(const struct secure_options *asked);

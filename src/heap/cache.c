@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "heap/magazine.h"
+#include "policy/lock_budget.h"
 
 struct cache cache_none;
 struct cache cache_dead;
@@ -84,6 +85,24 @@ struct cache *cache_own(struct heap *heap)
     return cache_mine;
 }
 
+/* ---- room ---- */
+
+enum { ROOM_SHARE = 4 };
+
+uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most)
+{
+    uint64_t limit =
+        lock_budget_magazines(atomic_load_explicit(&heap->pages.limit_seen, memory_order_relaxed));
+    uint64_t left = limit > heap->magazine_bytes ? limit - heap->magazine_bytes : 0;
+    uint64_t fits = left / ROOM_SHARE / unit;
+    if (fits < least) {
+        fits = left / unit >= least ? least : 0;
+    }
+    uint64_t units = fits < most ? fits : most;
+    heap->magazine_bytes += units * unit;
+    return units;
+}
+
 struct shortcut shortcut_to(const struct region *region, unsigned page_shift)
 {
     return (struct shortcut){
@@ -120,6 +139,7 @@ void caches_forget(struct heap *heap)
         if (cache != cache_mine) { /* its thread may have been halfway through making one */
             memset(cache->shortcuts, 0, sizeof(cache->shortcuts));
         }
+        memset(&cache->spares, 0, sizeof(cache->spares));
         for (uint32_t class = 0; class < CLASS_MAX; class ++) {
             struct magazine *magazine = &cache->magazines[class];
             magazine_set_top(magazine, magazine->bottom);
@@ -140,6 +160,18 @@ uint64_t caches_slots(struct heap *heap)
     }
     mutex_unlock(&heap->caches_mutex);
     return slots;
+}
+
+void caches_spares(struct heap *heap, uint64_t *count, uint64_t *bytes)
+{
+    *count = 0;
+    *bytes = 0;
+    mutex_lock(&heap->caches_mutex);
+    for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
+        *count += counter_read(&cache->spares.count);
+        *bytes += counter_read(&cache->spares.bytes);
+    }
+    mutex_unlock(&heap->caches_mutex);
 }
 
 uint64_t caches_live_bytes(struct heap *heap)
@@ -167,6 +199,8 @@ void caches_validate(struct heap *heap)
             REQUIRE(cache->in_use || capacity == 0);
             room += (uint64_t)capacity * heap->classes.at[class].slot_size;
         }
+        REQUIRE(cache->in_use || cache->spares.room == 0);
+        room += cache->spares.room;
     }
     REQUIRE(room == heap->magazine_bytes);
     mutex_unlock(&heap->caches_mutex);

@@ -2,10 +2,10 @@
 /*
  * Fork. All mutexes are held across it, so that the structures they guard are whole in the child.
  * What other threads do without a mutex is not: a slot may be on its way between a magazine, a
- * record and a free map. So the child forgets all magazines, and finds the slots that nobody holds
- * from the records. It must do so before it has a second thread, which would be on such a way
- * again; that is, before fork returns (0.6 ms for a million slots). A process without threads just
- * flushes.
+ * record and a free map. So the child forgets all magazines, and finds the slots and the large
+ * runs that nobody holds from the records. It must do so before it has a second thread, which would
+ * be on such a way again; that is, before fork returns (0.6 ms for a million slots). A process
+ * without threads just flushes.
  */
 #include <sys/single_threaded.h>
 
@@ -73,6 +73,29 @@ static void drop_claims(struct heap *heap)
     }
 }
 
+/* ---- large runs of threads that do not exist here: spares, or on their way ---- */
+
+static void recover_large(struct heap *heap, struct region *region, size_t page, void *context)
+{
+    (void)context;
+    struct large *large = large_at(heap, region, page);
+    struct run run = {region, page, pages_large_live(region, page)};
+    if (run.count == 0 || atomic_load_explicit(&large->record, memory_order_relaxed) != 0) {
+        return;
+    }
+    if (large->access != OS_READ_WRITE) {
+        pages_strand_large(&heap->pages, run);
+        return;
+    }
+    char *start = large_run(heap, region, page);
+    size_t size = run.count << heap->page_shift;
+    /* Written to only if it must be: the pages are still shared with the parent. */
+    if (!wipe_slot_holds(start, size)) {
+        wipe(start, size);
+    }
+    pages_give_large(&heap->pages, run);
+}
+
 /* ---- the child ---- */
 
 static void reseed(struct heap *heap)
@@ -128,6 +151,7 @@ int heap_fork_child(struct heap *heap)
     if (heap->forked_threaded) {
         caches_forget(heap);
         slab_recover_all(heap);
+        large_visit_all(heap, recover_large, NULL);
     } else {
         magazines_flush(heap);
     }

@@ -179,12 +179,16 @@ void heap_count(struct heap *heap, struct heap_numbers *numbers)
     }
     bytes += caches_live_bytes(heap);
     uint64_t cached = caches_slots(heap);
+    uint64_t spares = 0;
+    uint64_t spare_bytes = 0;
+    caches_spares(heap, &spares, &spare_bytes);
     *numbers = (struct heap_numbers){
         .live_count = slots - free_slots - cached + large,
         .live_bytes = bytes,
-        .cached_slots = cached,
+        .cached_slots = cached + spares,
         .free_slots = free_slots,
-        .all_slots = slots + large,
+        .all_slots = slots + large + spares,
+        .spare_bytes = spare_bytes,
     };
 }
 

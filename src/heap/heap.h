@@ -69,7 +69,7 @@ struct heap {
     struct mutex caches_mutex;
     struct cache *caches;          /* all that were ever made */
     _Atomic(struct cache *) stock; /* of no thread; made with the first one that is */
-    uint64_t magazine_bytes;       /* what all magazines may hold, reserved so far */
+    uint64_t magazine_bytes;       /* what all caches may hold, reserved so far */
     _Atomic uint64_t epoch;        /* advanced: every thread flushes at its next slow path */
 
     counter large_count, large_bytes; /* several writers */
@@ -146,7 +146,7 @@ INLINE bool heap_zeroized_since(const struct heap *heap, uint64_t mark)
 }
 
 struct heap_numbers {
-    uint64_t live_count, live_bytes, cached_slots, free_slots, all_slots;
+    uint64_t live_count, live_bytes, cached_slots, free_slots, all_slots, spare_bytes;
 };
 void heap_count(struct heap *heap, struct heap_numbers *numbers);
 

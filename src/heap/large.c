@@ -4,38 +4,20 @@
 #include <errno.h>
 
 #include "base/check.h"
-
-struct large *large_at(const struct heap *heap, const struct region *region, size_t first_page)
-{
-    return (struct large *)(void *)(region->owners + first_page * heap->pages.config.owner_stride);
-}
-
-static size_t round_up(size_t size, size_t multiple)
-{
-    return (size + multiple - 1) & ~(multiple - 1);
-}
-
-char *large_run(const struct heap *heap, const struct region *region, size_t first_page)
-{
-    return region_page(region, first_page, heap->page_shift);
-}
-
-size_t large_flush_size(size_t size)
-{
-    return round_up(size > 0 ? size : 1, SLOT_ALIGNMENT);
-}
-
-void *large_start(const struct heap *heap, const struct region *region, size_t first_page,
-                  const struct large *large, size_t size)
-{
-    char *start = large_run(heap, region, first_page);
-    if (large->guarded) {
-        start += (large->count << heap->page_shift) - large_flush_size(size);
-    }
-    return start;
-}
+#include "heap/spare.h"
 
 /* ---- claims ---- */
+
+static bool set_claim(struct large *large, uint64_t seen)
+{
+    if (__libc_single_threaded) {
+        /* A signal handler that zeroizes has let go of its claim before this goes on. */
+        atomic_store_explicit(&large->record, seen | LARGE_CLAIMED, memory_order_relaxed);
+        return true;
+    }
+    return atomic_compare_exchange_weak_explicit(&large->record, &seen, seen | LARGE_CLAIMED,
+                                                 memory_order_acq_rel, memory_order_relaxed);
+}
 
 /* The record without its claim, which is now ours; 0: the buffer is free. */
 static uint64_t claim(struct heap *heap, struct large *large)
@@ -50,9 +32,7 @@ static uint64_t claim(struct heap *heap, struct large *large)
         }
         if ((seen & LARGE_CLAIMED) != 0) {
             os_yield();
-        } else if (atomic_compare_exchange_weak_explicit(&large->record, &seen,
-                                                         seen | LARGE_CLAIMED, memory_order_acq_rel,
-                                                         memory_order_relaxed)) {
+        } else if (set_claim(large, seen)) {
             return seen;
         }
     }
@@ -64,76 +44,26 @@ void large_unclaim(struct heap *heap, struct large *large, uint64_t record)
     heap_count_claim(heap, -1);
 }
 
-uint64_t large_claim_at(struct heap *heap, const struct place *place, const void *pointer,
-                        bool freeing)
+static uint64_t claim_at(struct heap *heap, struct region *region, size_t first_page,
+                         const void *pointer, bool freeing)
 {
-    struct large *large = large_at(heap, place->region, place->first_page);
+    struct large *large = large_at(heap, region, first_page);
     uint64_t record = claim(heap, large);
-    if (record == 0) {
+    if (UNLIKELY(record == 0)) {
         heap_report_bad(heap, pointer, freeing);
     }
     size_t size = large_record_size(record);
-    if (large_start(heap, place->region, place->first_page, large, size) != pointer) {
+    if (UNLIKELY(large_start(heap, region, first_page, large, size) != pointer)) {
         large_unclaim(heap, large, record);
         heap_report_bad(heap, pointer, freeing);
     }
     return record;
 }
 
-/* ---- canaries ---- */
-
-void large_write_canaries(const struct heap *heap, char *run, const struct large *large,
-                          size_t size)
+uint64_t large_claim_at(struct heap *heap, const struct place *place, const void *pointer,
+                        bool freeing)
 {
-    size_t whole = large->count << heap->page_shift;
-    uint64_t word = canary_of(heap, run);
-    if (!heap->canary) {
-        return;
-    }
-    if (large->guarded) {
-        size_t front = whole - large_flush_size(size);
-        canary_write(run, 0, front, word);
-        canary_write(run + front, size, large_flush_size(size), word);
-    } else {
-        canary_write(run, size, whole, word);
-    }
-}
-
-static bool holds(const struct heap *heap, const void *start, size_t size, size_t end,
-                  uint64_t word)
-{
-    return canary_holds(start, size, end, word) || slot_wiped_by_fork(heap, start, size, end);
-}
-
-enum fault large_check(const struct heap *heap, char *run, const struct large *large, size_t size)
-{
-    size_t whole = large->count << heap->page_shift;
-    uint64_t word = canary_of(heap, run);
-    size_t front = large->guarded ? whole - large_flush_size(size) : 0;
-    if (!heap->canary) {
-        return FAULT_COUNT;
-    }
-    if (!holds(heap, run, 0, front, word)) {
-        return FAULT_BUFFER_UNDERFLOW;
-    }
-    return holds(heap, run + front, size, whole - front, word) ? FAULT_COUNT
-                                                               : FAULT_BUFFER_OVERFLOW;
-}
-
-int large_open(const struct heap *heap, char *run, const struct large *large)
-{
-    size_t size = large->count << heap->page_shift;
-    if (large->access == OS_READ_WRITE) {
-        return 0;
-    }
-    int error = os_pages_protect(run, size, OS_READ_WRITE);
-    if (error != 0) {
-        int kept = os_pages_discard(run, size);
-        if (kept != 0) {
-            report_unexpected("mprotect", -error); /* a secret that cannot be wiped */
-        }
-    }
-    return error;
+    return claim_at(heap, place->region, place->first_page, pointer, freeing);
 }
 
 /* ---- allocating and freeing ---- */
@@ -166,6 +96,19 @@ static void check_free(const struct heap *heap, struct run run, bool is_cold, co
     }
 }
 
+static int take(struct heap *heap, size_t count, size_t alignment, struct run *run, size_t *cold)
+{
+    if (alignment <= heap->page_size && spare_take(heap, count, run)) {
+        return 0;
+    }
+    int error = pages_take_large(&heap->pages, count, alignment, run, cold);
+    if (error == -ENOMEM && pages_possible(&heap->pages, count) == 0) {
+        heap_make_room(heap, count << heap->page_shift);
+        error = pages_take_large(&heap->pages, count, alignment, run, cold);
+    }
+    return error;
+}
+
 void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guarded, int *error)
 {
     struct run run;
@@ -177,11 +120,7 @@ void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guar
     }
     size_t count = (bytes + heap->page_size - 1) >> heap->page_shift;
     count = count > 0 ? count : 1;
-    *error = pages_take_large(&heap->pages, count, alignment, &run, &cold);
-    if (*error == -ENOMEM && pages_possible(&heap->pages, count) == 0) {
-        heap_make_room(heap, count << heap->page_shift);
-        *error = pages_take_large(&heap->pages, count, alignment, &run, &cold);
-    }
+    *error = take(heap, count, alignment, &run, &cold);
     if (*error != 0) {
         return NULL;
     }
@@ -198,12 +137,24 @@ void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guar
     return pointer;
 }
 
-void large_free(struct heap *heap, const struct place *place, void *pointer, size_t size)
+static void give(struct heap *heap, struct run run, bool open)
 {
-    struct large *large = large_at(heap, place->region, place->first_page);
-    uint64_t record = large_claim_at(heap, place, pointer, true);
+    if (open) {
+        pages_give_large(&heap->pages, run);
+    } else {
+        pages_strand_large(&heap->pages, run);
+    }
+    (void)pages_purge_due(&heap->pages);
+}
+
+static void free_at(struct heap *heap, struct region *region, size_t first_page, void *pointer,
+                    size_t size)
+{
+    struct large *large = large_at(heap, region, first_page);
+    uint64_t record = claim_at(heap, region, first_page, pointer, true);
     size_t length = large_record_size(record);
-    char *start = large_run(heap, place->region, place->first_page);
+    size_t count = large->count;
+    char *start = large_run(heap, region, first_page);
     if (size != HEAP_ANY_SIZE && size != length) {
         large_unclaim(heap, large, record);
         report_fault(FAULT_WRONG_SIZE, pointer, size);
@@ -214,19 +165,34 @@ void large_free(struct heap *heap, const struct place *place, void *pointer, siz
         large_unclaim(heap, large, record);
         report_fault(fault, pointer, length);
     }
-    struct run run = {place->region, place->first_page, large->count};
     if (open) {
-        heap_wide(heap)->wipe(start, large->count << heap->page_shift);
+        large->access = OS_READ_WRITE;
+        heap_wide(heap)->wipe(start, count << heap->page_shift);
     }
     counter_add_shared(&heap->large_count, UINT64_MAX);
     counter_add_shared(&heap->large_bytes, 0 - (uint64_t)length);
     large_unclaim(heap, large, 0);
-    if (open) {
-        pages_give_large(&heap->pages, run);
-    } else {
-        pages_strand_large(&heap->pages, run);
+    if (!open || !spare_put(heap, region, first_page, count)) {
+        give(heap, (struct run){region, first_page, count}, open);
     }
-    (void)pages_purge_due(&heap->pages);
+}
+
+void large_free(struct heap *heap, const struct place *place, void *pointer, size_t size)
+{
+    free_at(heap, place->region, place->first_page, pointer, size);
+}
+
+bool large_free_at_start(struct heap *heap, struct region *region, void *pointer, size_t size)
+{
+    size_t offset = (uintptr_t)pointer - region->base;
+    size_t page = offset >> heap->page_shift;
+    if (page >= region->count || offset != page << heap->page_shift ||
+        atomic_load_explicit(&region->dropped, memory_order_acquire) ||
+        atomic_load_explicit(&region->entries[page], memory_order_acquire) != page + 1) {
+        return false;
+    }
+    free_at(heap, region, page, pointer, size);
+    return true;
 }
 
 /* ---- asking ---- */

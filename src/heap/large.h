@@ -44,6 +44,8 @@ void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guar
 
 /* place.kind is PLACE_LARGE. What is wrong about the pointer or the buffer is fatal. */
 void large_free(struct heap *heap, const struct place *place, void *pointer, size_t size);
+/* The short way, for most buffers: pointer is where a run begins. false: it is not. */
+bool large_free_at_start(struct heap *heap, struct region *region, void *pointer, size_t size);
 size_t large_size_of(struct heap *heap, const struct place *place, const void *pointer);
 bool large_is_guarded(const struct heap *heap, const struct place *place);
 int large_protect(struct heap *heap, const struct place *place, void *pointer,

@@ -4,28 +4,15 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "policy/lock_budget.h"
 
 /* ---- room ---- */
 
-enum { ROOM_SHARE = 4 };
-
-/* All magazines together may hold 1/16 of the lock limit: each slot in one pins a slab. One takes a
- * quarter of what is left at the most, so that there is something for the next thread too. */
 static void reserve_room(struct heap *heap, struct magazine *magazine, uint32_t class)
 {
     const struct size_class *c = &heap->classes.at[class];
-    uint64_t limit =
-        lock_budget_magazines(atomic_load_explicit(&heap->pages.limit_seen, memory_order_relaxed));
     mutex_lock(&heap->caches_mutex);
-    uint64_t left = limit > heap->magazine_bytes ? limit - heap->magazine_bytes : 0;
-    uint64_t fits = left / ROOM_SHARE / c->slot_size;
-    if (fits < MAGAZINE_SLOTS_MIN) {
-        fits = left / c->slot_size >= MAGAZINE_SLOTS_MIN ? MAGAZINE_SLOTS_MIN : 0;
-    }
-    uint32_t capacity = fits < c->magazine ? (uint32_t)fits : c->magazine;
-    magazine->limit = magazine->bottom + capacity;
-    heap->magazine_bytes += (uint64_t)capacity * c->slot_size;
+    magazine->limit =
+        magazine->bottom + cache_reserve(heap, c->slot_size, MAGAZINE_SLOTS_MIN, c->magazine);
     mutex_unlock(&heap->caches_mutex);
 }
 
@@ -117,6 +104,7 @@ static void empty(struct heap *heap, struct magazine *magazine, uint32_t class)
 
 void magazines_empty(struct heap *heap, struct cache *cache)
 {
+    spares_empty(heap, cache);
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
         /* Not looked at before: the stock's has another user. */
         mutex_lock(&heap->slabs[class].mutex);
@@ -132,7 +120,7 @@ static void flush_stock(struct heap *heap)
     }
 }
 
-static void follow_epoch(struct heap *heap, struct cache *cache)
+void magazines_follow_epoch(struct heap *heap, struct cache *cache)
 {
     uint64_t epoch = atomic_load_explicit(&heap->epoch, memory_order_relaxed);
     if (UNLIKELY(cache->epoch != epoch)) {
@@ -146,6 +134,7 @@ static void follow_epoch(struct heap *heap, struct cache *cache)
  */
 static void flush_idle(struct heap *heap, struct cache *cache)
 {
+    spares_empty_idle(heap, cache);
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
         struct magazine *magazine = &cache->magazines[class];
         mutex_lock(&heap->slabs[class].mutex);
@@ -175,7 +164,7 @@ static struct magazine *my_magazine(struct heap *heap, uint32_t class)
     if (!cache_is_real(cache)) {
         return NULL;
     }
-    follow_epoch(heap, cache);
+    magazines_follow_epoch(heap, cache);
     struct magazine *magazine = &cache->magazines[class];
     if (magazine_capacity(magazine) == 0) {
         reserve_room(heap, magazine, class);
@@ -234,7 +223,7 @@ void magazines_flush(struct heap *heap)
 {
     atomic_fetch_add_explicit(&heap->epoch, 1, memory_order_relaxed);
     if (cache_is_real(cache_mine)) {
-        follow_epoch(heap, cache_mine);
+        magazines_follow_epoch(heap, cache_mine);
     }
     flush_stock(heap);
 }

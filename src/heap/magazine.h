@@ -25,6 +25,7 @@
 
 #include "heap/heap.h"
 #include "heap/slab.h"
+#include "heap/spare.h"
 
 /* Written by its thread alone. Slots lie in it from the bottom up: free, wiped, and their records
  * 0. All three are NULL in a cache that has no room. */
@@ -52,8 +53,9 @@ struct cache {
         size_max; /* the largest size that has a slot, for whoever may not look at the heap yet */
     struct shortcut
         shortcuts[SHORTCUTS]; /* to regions that this thread freed slots of, by granule */
-    struct cache *next;       /* of all caches */
-    bool in_use;              /* under caches_mutex */
+    struct spares spares;
+    struct cache *next; /* of all caches */
+    bool in_use;        /* under caches_mutex */
     uint64_t epoch;
     struct {
         const struct slot *top;
@@ -90,6 +92,14 @@ INLINE struct shortcut *cache_shortcut(struct cache *cache, const void *pointer)
 {
     return &cache->shortcuts[((uintptr_t)pointer >> REGISTRY_GRANULE_SHIFT) % SHORTCUTS];
 }
+
+/*
+ * All caches together may hold 1/16 of the lock limit: each slot in one pins a slab. Reserves room
+ * for up to `most` units, or none if it is less than `least`; one may have a quarter of what is
+ * left at the most, so that there is something for the next one. Returns how many. Under
+ * caches_mutex, as is what speaks of the room.
+ */
+uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most);
 
 struct shortcut shortcut_to(const struct region *region, unsigned page_shift);
 
@@ -155,7 +165,10 @@ void magazine_count_bytes(struct heap *heap, uint32_t class, int64_t bytes);
  * they should. */
 void magazines_flush(struct heap *heap);
 
-/* Sends all slots of a cache to their slabs. */
+/* Flushes the thread's own, if it was asked to. */
+void magazines_follow_epoch(struct heap *heap, struct cache *cache);
+
+/* Sends all that a cache holds back to where it came from. */
 void magazines_empty(struct heap *heap, struct cache *cache);
 
 /* A thread ends: its slots go back, and its cache waits for another thread. */
@@ -167,6 +180,7 @@ void caches_forget(struct heap *heap);
 
 /* Sums over all caches. */
 uint64_t caches_slots(struct heap *heap);
+void caches_spares(struct heap *heap, uint64_t *count, uint64_t *bytes);
 uint64_t caches_live_bytes(struct heap *heap);
 
 void caches_validate(struct heap *heap);

@@ -212,9 +212,11 @@ void slot_free_aligned(struct heap *heap, void *pointer, size_t size)
 
 void slot_free_far(struct heap *heap, void *pointer, size_t size)
 {
-    const struct region *region = registry_find(&heap->pages.registry, pointer);
+    struct region *region = registry_find(&heap->pages.registry, pointer);
     if (region == NULL || region->kind != REGION_SLABS) {
-        heap_free_slow(heap, pointer, size);
+        if (region == NULL || !large_free_at_start(heap, region, pointer, size)) {
+            heap_free_slow(heap, pointer, size);
+        }
         return;
     }
     const struct shortcut shortcut = shortcut_to(region, heap->page_shift);

@@ -14,17 +14,12 @@ static void free_wide(struct heap *heap, size_t class, char *start, slot_record 
     wide_free(heap, class, start, record, size);
 }
 
-/* glibc's memset uses `rep stosb` from 2 KiB on, which takes up to twice the time of this. */
-static void wipe_long(void *start, size_t size)
+static void wipe_lines(char *at, size_t size)
 {
     enum { AT_ONCE = 4 * SLOT_LINE };
-    char *at = start;
     char *end = at + size;
-    if (size >= BLOCK && shape_before_lines(at) != 0) {
-        shape_wipe_block(at);
-        at += BLOCK;
-    }
-    for (; end - at >= AT_ONCE; at += AT_ONCE) {
+    char *lines_end = end - size % AT_ONCE;
+    for (; at < lines_end; at += AT_ONCE) {
         UNROLLED
         for (size_t i = 0; i < AT_ONCE; i += SLOT_LINE) {
             shape_wipe_line(at + i);
@@ -33,6 +28,21 @@ static void wipe_long(void *start, size_t size)
     for (; at < end; at += BLOCK) {
         shape_wipe_block(at);
     }
+}
+
+/* glibc's memset uses `rep stosb` from 2 KiB on, which takes up to twice the time of this. What the
+ * next owner is going to check comes last, so that it is still at hand then. */
+static void wipe_long(void *start, size_t size)
+{
+    char *lines = (char *)start + shape_before_lines(start);
+    char *end = (char *)start + size;
+    if (size <= CHECK_FREE_MAX) {
+        wipe_lines(start, size);
+        return;
+    }
+    wipe_lines(lines + CHECK_FREE_MAX, (size_t)(end - lines) - CHECK_FREE_MAX);
+    wipe_lines(lines, CHECK_FREE_MAX);
+    shape_wipe_block(start);
 }
 
 static bool begins_zero(const void *start)

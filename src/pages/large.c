@@ -66,6 +66,17 @@ int pages_take_large(struct pages *pages, size_t count, size_t alignment, struct
     return error;
 }
 
+bool pages_large_is_locked(const struct region *region, size_t first_page)
+{
+    return region->extents[first_page].bare == 0;
+}
+
+size_t pages_large_live(const struct region *region, size_t first_page)
+{
+    const struct extent *extent = &region->extents[first_page];
+    return extent->state == EXTENT_LIVE ? extent->count : 0;
+}
+
 void pages_give_large(struct pages *pages, struct run run)
 {
     mutex_lock(&pages->mutex);

@@ -119,6 +119,12 @@ int pages_possible(struct pages *pages, size_t count);
 void pages_give(struct pages *pages, struct run run);
 void pages_give_large(struct pages *pages, struct run run);
 
+/* Was it locked when it was opened? It may be not under best effort alone. */
+bool pages_large_is_locked(const struct region *region, size_t first_page);
+
+/* How many pages a live large run has that begins there; 0: none does. For a forked child. */
+size_t pages_large_live(const struct region *region, size_t first_page);
+
 /* As pages_give_large, for a run that holds nothing but could not be opened. */
 void pages_strand_large(struct pages *pages, struct run run);
 

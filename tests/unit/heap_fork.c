@@ -102,6 +102,51 @@ static void slots_caught_before_their_wipe_are_wiped(void **state)
     layer_end_heap(heap);
 }
 
+/* ---- large runs that nobody holds ---- */
+
+static void keep_a_spare(void *context)
+{
+    char *start = keeper_get(heap, LARGE_SIZE);
+    heap_free(heap, start, LARGE_SIZE);
+    assert_int_equal(counter_read(&cache_mine->spares.count), 1);
+    if (*(bool *)context) {
+        start[1] = 's'; /* its thread was about to wipe it */
+    }
+}
+
+static void spare_child(void *context)
+{
+    (void)context;
+    uint64_t live = counter_read(&heap->pages.counters.live);
+    EXPECT_SAME(heap_fork_child(heap), 0);
+    EXPECT_SAME(layer_numbers(heap).cached_slots, 0);
+    EXPECT_SAME(layer_numbers(heap).spare_bytes, 0);
+    EXPECT(counter_read(&heap->pages.counters.live) < live);
+    EXPECT(counter_read(&heap->pages.counters.dirty) >= LARGE_SIZE);
+    layer_check_heap(heap);
+    EXPECT(view_is_all(large, LARGE_SIZE, 'l'));
+    char *start = keeper_get(heap, LARGE_SIZE);
+    EXPECT(view_is_all(start, LARGE_SIZE, 0));
+    heap_free(heap, start, LARGE_SIZE);
+    heap_free(heap, large, LARGE_SIZE);
+    heap_free(heap, guarded, SIZE);
+    layer_check_heap(heap);
+}
+
+static void spares_of_other_threads_are_found_and_wiped(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        bool unwiped = i != 0;
+        make(OS_FORK_KEEP, false);
+        fill();
+        layer_in_thread(keep_a_spare, &unwiped);
+        in_child(spare_child, NULL);
+        layer_check_heap(heap);
+        layer_end_heap(heap);
+    }
+}
+
 /* The child frees first: such a slot is not lost, it is in the child's own magazine. */
 static void free_first_child(void *context)
 {
@@ -246,6 +291,7 @@ int main(void)
         cmocka_unit_test(kept_memory_is_locked_again_and_can_be_freed),
         cmocka_unit_test(slots_of_other_threads_magazines_are_found),
         cmocka_unit_test(slots_caught_before_their_wipe_are_wiped),
+        cmocka_unit_test(spares_of_other_threads_are_found_and_wiped),
         cmocka_unit_test(slots_freed_before_the_search_are_not_found_twice),
         cmocka_unit_test(a_new_threads_search_leaves_other_magazines_alone),
         cmocka_unit_test(a_child_forgets_the_stock),

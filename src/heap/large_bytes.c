@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+/* The bytes of a large buffer: where they lie in its run, and the canaries around them. */
+#include "heap/canary.h"
+#include "heap/large.h"
+
+struct large *large_at(const struct heap *heap, const struct region *region, size_t first_page)
+{
+    return (struct large *)(void *)(region->owners + first_page * heap->pages.config.owner_stride);
+}
+
+static size_t round_up(size_t size, size_t multiple)
+{
+    return (size + multiple - 1) & ~(multiple - 1);
+}
+
+char *large_run(const struct heap *heap, const struct region *region, size_t first_page)
+{
+    return region_page(region, first_page, heap->page_shift);
+}
+
+size_t large_flush_size(size_t size)
+{
+    return round_up(size > 0 ? size : 1, SLOT_ALIGNMENT);
+}
+
+void *large_start(const struct heap *heap, const struct region *region, size_t first_page,
+                  const struct large *large, size_t size)
+{
+    char *start = large_run(heap, region, first_page);
+    if (large->guarded) {
+        start += (large->count << heap->page_shift) - large_flush_size(size);
+    }
+    return start;
+}
+
+/* ---- canaries ---- */
+
+void large_write_canaries(const struct heap *heap, char *run, const struct large *large,
+                          size_t size)
+{
+    size_t whole = large->count << heap->page_shift;
+    uint64_t word = canary_of(heap, run);
+    if (!heap->canary) {
+        return;
+    }
+    if (large->guarded) {
+        size_t front = whole - large_flush_size(size);
+        canary_write(run, 0, front, word);
+        canary_write(run + front, size, large_flush_size(size), word);
+    } else {
+        canary_write(run, size, whole, word);
+    }
+}
+
+static bool holds(const struct heap *heap, const void *start, size_t size, size_t end,
+                  uint64_t word)
+{
+    return canary_holds(start, size, end, word) || slot_wiped_by_fork(heap, start, size, end);
+}
+
+static enum fault check_guarded(const struct heap *heap, char *run, const struct large *large,
+                                size_t size)
+{
+    size_t whole = large->count << heap->page_shift;
+    uint64_t word = canary_of(heap, run);
+    size_t front = whole - large_flush_size(size);
+    if (!holds(heap, run, 0, front, word)) {
+        return FAULT_BUFFER_UNDERFLOW;
+    }
+    return holds(heap, run + front, size, whole - front, word) ? FAULT_COUNT
+                                                               : FAULT_BUFFER_OVERFLOW;
+}
+
+enum fault large_check(const struct heap *heap, char *run, const struct large *large, size_t size)
+{
+    size_t whole = large->count << heap->page_shift;
+    if (!heap->canary) {
+        return FAULT_COUNT;
+    }
+    if (large->guarded) {
+        return check_guarded(heap, run, large, size);
+    }
+    return holds(heap, run, size, whole, canary_of(heap, run)) ? FAULT_COUNT
+                                                               : FAULT_BUFFER_OVERFLOW;
+}
+
+int large_open(const struct heap *heap, char *run, const struct large *large)
+{
+    size_t size = large->count << heap->page_shift;
+    if (large->access == OS_READ_WRITE) {
+        return 0;
+    }
+    int error = os_pages_protect(run, size, OS_READ_WRITE);
+    if (error != 0) {
+        int kept = os_pages_discard(run, size);
+        if (kept != 0) {
+            report_unexpected("mprotect", -error); /* a secret that cannot be wiped */
+        }
+    }
+    return error;
+}
