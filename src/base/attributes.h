@@ -11,6 +11,9 @@
 #define NORETURN __attribute__((noreturn))
 #define INLINE   static inline __attribute__((always_inline))
 
+/* What processors pass to and fro between them. */
+enum { CACHE_LINE = 64 };
+
 /* Before a loop whose count the compiler knows: no loop at all. */
 #ifdef __clang__
 #define UNROLLED _Pragma("clang loop unroll(full)")

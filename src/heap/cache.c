@@ -26,7 +26,7 @@ bool cache_is_real(const struct cache *cache)
 /* ---- a thread's cache ---- */
 
 /* Under caches_mutex. */
-static struct cache *make_cache(struct heap *heap)
+static struct cache *make_cache(struct heap *heap, uint32_t home)
 {
     size_t size = sizeof(struct cache) + heap->classes.cached * sizeof(struct slot);
     struct cache *cache = bookkeeping_take(&heap->pages.bookkeeping, size);
@@ -38,6 +38,7 @@ static struct cache *make_cache(struct heap *heap)
     }
     if (cache != NULL) {
         cache->size_max = heap->classes.size_max;
+        cache->home = home;
         cache->next = heap->caches;
         heap->caches = cache;
         cache->in_use = true;
@@ -53,13 +54,15 @@ static struct cache *find_cache(struct heap *heap)
         cache = cache->next;
     }
     if (cache == NULL) {
-        cache = make_cache(heap);
+        cache = make_cache(heap, heap->next_home);
         if (cache == NULL) {
             return NULL;
         }
+        heap->next_home = (heap->next_home + 1) % HOMES;
     }
-    if (cache_stock(heap) == NULL) {
-        atomic_store_explicit(&heap->stock, make_cache(heap), memory_order_release);
+    if (cache_stock(heap, cache->home) == NULL) {
+        struct cache *stock = make_cache(heap, cache->home);
+        atomic_store_explicit(&heap->stocks[cache->home], stock, memory_order_release);
     }
     cache->in_use = true;
     cache->epoch = atomic_load_explicit(&heap->epoch, memory_order_relaxed);
@@ -135,7 +138,7 @@ void caches_forget(struct heap *heap)
 {
     heap->magazine_bytes = 0;
     for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
-        cache->in_use = cache == cache_mine || cache == cache_stock(heap);
+        cache->in_use = cache == cache_mine || cache == cache_stock(heap, cache->home);
         if (cache != cache_mine) { /* its thread may have been halfway through making one */
             memset(cache->shortcuts, 0, sizeof(cache->shortcuts));
         }

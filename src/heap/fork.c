@@ -110,7 +110,7 @@ static void start_empty(struct heap *heap)
     pages_drop(&heap->pages, true);
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
         struct class_slabs *slabs = &heap->slabs[class];
-        for (size_t bin = 0; bin < SLAB_BINS; bin++) {
+        for (size_t bin = 0; bin < HOMES * SLAB_BINS; bin++) {
             slabs->bins[bin] = NULL;
         }
         counter_set(&slabs->all_slots, 0);

@@ -27,13 +27,18 @@ struct slab;
 struct cache;
 struct slot_wide;
 
-/* The slabs of one class that have both free slots and others, by how full they are. */
+/* Each thread has a home, one of these, and allocates from slabs of its home while it can: the
+ * records of neighbouring slots share cache lines, and threads that write to the same lines wait
+ * for each other. */
+enum { HOMES = 4 };
+
+/* The slabs of one class that have both free slots and others, by home and by how full they are. */
 struct class_slabs {
-    struct mutex mutex;
-    struct slab *bins[SLAB_BINS]; /* the fullest first */
-    struct random random;         /* for the order of slots */
-    counter all_slots;            /* of live slabs */
-    counter free_slots;           /* in their free maps */
+    _Alignas(CACHE_LINE) struct mutex mutex; /* threads that use other classes are not disturbed */
+    struct slab *bins[HOMES * SLAB_BINS];    /* of each home the fullest first */
+    struct random random;                    /* for the order of slots */
+    counter all_slots;                       /* of live slabs */
+    counter free_slots;                      /* in their free maps */
     counter live_bytes; /* of slots that were handed out or taken back without a magazine */
 };
 
@@ -67,10 +72,11 @@ struct heap {
     struct mutex changes_mutex;
 
     struct mutex caches_mutex;
-    struct cache *caches;          /* all that were ever made */
-    _Atomic(struct cache *) stock; /* of no thread; made with the first one that is */
-    uint64_t magazine_bytes;       /* what all caches may hold, reserved so far */
-    _Atomic uint64_t epoch;        /* advanced: every thread flushes at its next slow path */
+    struct cache *caches;                  /* all that were ever made */
+    _Atomic(struct cache *) stocks[HOMES]; /* of no thread; made with the first one of that home */
+    uint32_t next_home;
+    uint64_t magazine_bytes; /* what all caches may hold, reserved so far */
+    _Atomic uint64_t epoch;  /* advanced: every thread flushes at its next slow path */
 
     counter large_count, large_bytes; /* several writers */
     counter claims;                   /* held by secure_protect and others, see heap/record.h */

@@ -27,17 +27,17 @@ static void return_room(struct heap *heap, struct magazine *magazine, uint32_t c
 
 /* ---- the stock; under the class's mutex ---- */
 
-/* NULL: there is no memory for it, or no thread has had a cache yet. */
-static struct magazine *stock_of(struct heap *heap, uint32_t class)
+static struct magazine *stock_of(struct heap *heap, uint32_t home, uint32_t class)
 {
-    struct cache *stock = cache_stock(heap);
+    struct cache *stock = cache_stock(heap, home);
     return stock != NULL ? &stock->magazines[class] : NULL;
 }
 
-/* false: there is no room for all of them. */
+/* To the home of the first one: mostly all have the same. false: there is no room for all of them.
+ */
 static bool stock_put(struct heap *heap, uint32_t class, const struct slot *slots, size_t count)
 {
-    struct magazine *stock = stock_of(heap, class);
+    struct magazine *stock = stock_of(heap, slab_home(heap, slots), class);
     if (stock == NULL) {
         return false;
     }
@@ -53,14 +53,14 @@ static bool stock_put(struct heap *heap, uint32_t class, const struct slot *slot
     return true;
 }
 
-static size_t stock_take(struct heap *heap, uint32_t class, struct slot *slots, size_t count)
+static size_t stock_take(struct heap *heap, const struct slab_request *request)
 {
-    struct magazine *stock = stock_of(heap, class);
+    struct magazine *stock = stock_of(heap, request->home, request->class);
     size_t held = stock != NULL ? magazine_count(stock) : 0;
-    size_t taken = held < count ? held : count;
+    size_t taken = held < request->count ? held : request->count;
     if (taken > 0) {
         struct slot *top = magazine_top(stock) - taken;
-        memcpy(slots, top, taken * sizeof(*slots));
+        memcpy(request->slots, top, taken * sizeof(*top));
         magazine_set_top(stock, top);
     }
     return taken;
@@ -113,10 +113,12 @@ void magazines_empty(struct heap *heap, struct cache *cache)
     }
 }
 
-static void flush_stock(struct heap *heap)
+static void flush_stocks(struct heap *heap)
 {
-    if (cache_stock(heap) != NULL) {
-        magazines_empty(heap, cache_stock(heap));
+    for (uint32_t home = 0; home < HOMES; home++) {
+        if (cache_stock(heap, home) != NULL) {
+            magazines_empty(heap, cache_stock(heap, home));
+        }
     }
 }
 
@@ -152,8 +154,10 @@ static void flush_idle(struct heap *heap, struct cache *cache)
 static void look_for_idle(struct heap *heap, struct cache *cache)
 {
     flush_idle(heap, cache);
-    if (cache_stock(heap) != NULL) {
-        flush_idle(heap, cache_stock(heap));
+    for (uint32_t home = 0; home < HOMES; home++) {
+        if (cache_stock(heap, home) != NULL) {
+            flush_idle(heap, cache_stock(heap, home));
+        }
     }
 }
 
@@ -176,18 +180,21 @@ struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
 {
     struct slot slot = {NULL, NULL};
     struct magazine *magazine = my_magazine(heap, class);
-    struct slot *slots = magazine != NULL ? magazine->bottom : &slot;
-    size_t wanted = magazine != NULL ? (magazine_capacity(magazine) + 1) / 2 : 1;
+    struct slab_request request = {class, cache_mine->home, &slot, 1};
+    if (magazine != NULL) {
+        request.slots = magazine->bottom;
+        request.count = (magazine_capacity(magazine) + 1) / 2;
+    }
     INVARIANT(magazine == NULL || magazine_count(magazine) == 0);
     mutex_lock(&heap->slabs[class].mutex);
-    size_t taken = stock_take(heap, class, slots, wanted);
+    size_t taken = stock_take(heap, &request);
     if (taken == 0) {
-        taken = slab_take(heap, class, slots, wanted, error);
+        taken = slab_take(heap, &request, error);
     }
     mutex_unlock(&heap->slabs[class].mutex);
     if (taken > 0 && magazine != NULL) {
-        slot = slots[taken - 1];
-        magazine_set_top(magazine, slots + taken - 1);
+        slot = magazine->bottom[taken - 1];
+        magazine_set_top(magazine, magazine->bottom + taken - 1);
     }
     return slot;
 }
@@ -225,5 +232,5 @@ void magazines_flush(struct heap *heap)
     if (cache_is_real(cache_mine)) {
         magazines_follow_epoch(heap, cache_mine);
     }
-    flush_stock(heap);
+    flush_stocks(heap);
 }

@@ -9,11 +9,11 @@
  * flushed at its exit. Both have no room and are shared by all threads: the fast path finds nothing
  * there and goes the slow way, which never writes to them.
  *
- * One more cache is no thread's: the stock. A magazine that is full gives half of itself to the
- * stock's magazine of its class, and one that is empty takes from there, by copying a few words. So
- * what one thread frees and another allocates, and what one thread has too many of now and too few
- * soon, does not go through the slabs. Whoever holds a class's mutex may use the stock's magazine
- * of it.
+ * One more cache of each home is no thread's: the stock. A magazine that is full gives half of
+ * itself to the stock's magazine of its class, and one that is empty takes from there, by copying a
+ * few words. So what one thread frees and another allocates, and what one thread has too many of
+ * now and too few soon, does not go through the slabs. Slots go to the stock of the home that their
+ * slab has. Whoever holds a class's mutex may use the stocks' magazines of it.
  */
 #ifndef SECURE_MALLOC_HEAP_MAGAZINE_H
 #define SECURE_MALLOC_HEAP_MAGAZINE_H
@@ -49,8 +49,8 @@ enum { SHORTCUTS = 64 };
 
 struct cache {
     struct magazine magazines[CLASS_MAX];
-    size_t
-        size_max; /* the largest size that has a slot, for whoever may not look at the heap yet */
+    uint32_t home;
+    size_t size_max; /* that has a slot; for whoever may not look at the heap yet */
     struct shortcut
         shortcuts[SHORTCUTS]; /* to regions that this thread freed slots of, by granule */
     struct spares spares;
@@ -82,10 +82,10 @@ bool cache_is_real(const struct cache *cache);
 /* The calling thread's, made if need be and possible. */
 struct cache *cache_own(struct heap *heap);
 
-/* NULL: there is no memory for it, or no thread has had a cache yet. */
-INLINE struct cache *cache_stock(const struct heap *heap)
+/* NULL: there is no memory for it, or no thread of that home has had a cache yet. */
+INLINE struct cache *cache_stock(const struct heap *heap, uint32_t home)
 {
-    return atomic_load_explicit(&heap->stock, memory_order_acquire);
+    return atomic_load_explicit(&heap->stocks[home], memory_order_acquire);
 }
 
 INLINE struct shortcut *cache_shortcut(struct cache *cache, const void *pointer)

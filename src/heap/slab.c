@@ -21,6 +21,11 @@ struct slab *slab_at(const struct heap *heap, const struct region *region, size_
 
 /* ---- lists ---- */
 
+static uint32_t home_of(const struct slab *slab)
+{
+    return slab->bin / SLAB_BINS;
+}
+
 static void leave(struct class_slabs *slabs, struct slab *slab)
 {
     if (slab->prev != NULL) {
@@ -55,14 +60,25 @@ static void move(struct class_slabs *slabs, struct slab *slab, uint32_t bin)
     }
 }
 
-static struct slab *fullest(const struct class_slabs *slabs)
+/* Of one home. */
+static struct slab *fullest(const struct class_slabs *slabs, uint32_t home)
 {
+    struct slab *const *bins = &slabs->bins[home * SLAB_BINS];
     for (size_t bin = 0; bin < SLAB_BINS; bin++) {
-        if (slabs->bins[bin] != NULL) {
-            return slabs->bins[bin];
+        if (bins[bin] != NULL) {
+            return bins[bin];
         }
     }
     return NULL;
+}
+
+static struct slab *fullest_elsewhere(const struct class_slabs *slabs, uint32_t home)
+{
+    struct slab *slab = NULL;
+    for (uint32_t i = 1; i < HOMES && slab == NULL; i++) {
+        slab = fullest(slabs, (home + i) % HOMES);
+    }
+    return slab;
 }
 
 /* ---- making and giving back ---- */
@@ -88,7 +104,7 @@ static void set_entries(struct run run, uint32_t entry, uint32_t step)
     }
 }
 
-static struct slab *make(struct heap *heap, uint32_t class, int *error)
+static struct slab *make(struct heap *heap, uint32_t class, uint32_t home, int *error)
 {
     const struct size_class *c = &heap->classes.at[class];
     struct class_slabs *slabs = &heap->slabs[class];
@@ -114,7 +130,7 @@ static struct slab *make(struct heap *heap, uint32_t class, int *error)
     set_entries(run, entry_of(class), 1);
     counter_add(&slabs->all_slots, c->slots);
     counter_add(&slabs->free_slots, c->slots);
-    join(slabs, slab, slab_bin(c, c->slots));
+    join(slabs, slab, slab_bin(c, home, c->slots));
     return slab;
 }
 
@@ -179,41 +195,71 @@ static size_t take_from(struct heap *heap, struct slab *slab, struct slot *slots
     if (slab->free_slots == 0) {
         leave(slabs, slab);
     } else {
-        move(slabs, slab, slab_bin(c, slab->free_slots));
+        move(slabs, slab, slab_bin(c, home_of(slab), slab->free_slots));
     }
     return taken;
 }
 
-size_t slab_take(struct heap *heap, uint32_t class, struct slot *slots, size_t count, int *error)
+/* What other homes have is left to them, unless it is so much that memory would be wasted. */
+enum { SLABS_LEFT_ALONE = 4 };
+
+static struct slab *find(struct heap *heap, const struct slab_request *request, bool may_make,
+                         int *error)
+{
+    const struct size_class *c = &heap->classes.at[request->class];
+    const struct class_slabs *slabs = &heap->slabs[request->class];
+    struct slab *slab = fullest(slabs, request->home);
+    bool many = counter_read(&slabs->free_slots) >= (uint64_t)SLABS_LEFT_ALONE * c->slots;
+    if (slab == NULL && many) {
+        slab = fullest_elsewhere(slabs, request->home);
+    }
+    if (slab == NULL && may_make) {
+        slab = make(heap, request->class, request->home, error);
+        slab = slab != NULL ? slab : fullest_elsewhere(slabs, request->home);
+    }
+    return slab;
+}
+
+size_t slab_take(struct heap *heap, const struct slab_request *request, int *error)
 {
     size_t taken = 0;
-    while (taken < count) {
-        struct slab *slab = fullest(&heap->slabs[class]);
+    while (taken < request->count) {
+        /* One new slab is enough to go on with; the rest of the magazine can wait. */
+        struct slab *slab = find(heap, request, taken == 0, error);
         if (slab == NULL) {
-            /* One new slab is enough to go on with; the rest of the magazine can wait. */
-            slab = taken == 0 ? make(heap, class, error) : NULL;
-            if (slab == NULL) {
-                break;
-            }
+            break;
         }
-        taken += take_from(heap, slab, slots + taken, count - taken);
+        taken += take_from(heap, slab, request->slots + taken, request->count - taken);
     }
     return taken;
 }
 
-static void put(struct heap *heap, uint32_t class, const char *start)
+static struct slab *slab_of(const struct heap *heap, const struct slot *slot, uint32_t *index)
 {
-    const struct size_class *c = &heap->classes.at[class];
-    struct class_slabs *slabs = &heap->slabs[class];
-    const struct region *region = registry_find(&heap->pages.registry, start);
-    size_t offset = (uintptr_t)start - region->base;
+    const struct region *region = registry_find(&heap->pages.registry, slot->start);
+    size_t offset = (uintptr_t)slot->start - region->base;
     size_t page = offset >> heap->page_shift;
     uint32_t entry = atomic_load_explicit(&region->entries[page], memory_order_relaxed);
     size_t first_page = page - entry_index(entry);
-    struct slab *slab = slab_at(heap, region, first_page);
-    uint32_t index = slot_index(c, offset - (first_page << heap->page_shift));
+    const struct size_class *c = &heap->classes.at[entry_class(entry)];
+    *index = slot_index(c, offset - (first_page << heap->page_shift));
+    return slab_at(heap, region, first_page);
+}
+
+uint32_t slab_home(const struct heap *heap, const struct slot *slot)
+{
+    uint32_t index = 0;
+    return home_of(slab_of(heap, slot, &index));
+}
+
+static void put(struct heap *heap, uint32_t class, const struct slot *slot)
+{
+    const struct size_class *c = &heap->classes.at[class];
+    struct class_slabs *slabs = &heap->slabs[class];
+    uint32_t index = 0;
+    struct slab *slab = slab_of(heap, slot, &index);
     uint64_t bit = UINT64_C(1) << (index % SLAB_MAP_BITS);
-    INVARIANT(slab->region == region && slab->class == class);
+    INVARIANT(slab->region != NULL && slab->class == class);
     INVARIANT((slab->free_map[index / SLAB_MAP_BITS] & bit) == 0);
     slab->free_map[index / SLAB_MAP_BITS] |= bit;
     slab->free_slots++;
@@ -227,15 +273,15 @@ static void put(struct heap *heap, uint32_t class, const char *start)
     }
     counter_add(&slabs->free_slots, 1);
     if (slab->free_slots == 1) {
-        join(slabs, slab, 0);
+        join(slabs, slab, slab_bin(c, home_of(slab), 1));
     } else {
-        move(slabs, slab, slab_bin(c, slab->free_slots));
+        move(slabs, slab, slab_bin(c, home_of(slab), slab->free_slots));
     }
 }
 
 void slab_put(struct heap *heap, uint32_t class, const struct slot *slots, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        put(heap, class, slots[i].start);
+        put(heap, class, &slots[i]);
     }
 }

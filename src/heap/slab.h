@@ -19,7 +19,7 @@ enum { SLAB_MAP_BITS = 64 };
 /*
  * Under its class's mutex. free_slots is the number of bits in the free map; the others are live,
  * in a magazine, or on their way between. A slab is on its class's list `bin` if it has a free
- * slot, and is given back when all are free.
+ * slot, and is given back when all are free. It stays in the home that it was made for.
  */
 struct slab {
     struct slab *next, *prev;
@@ -40,9 +40,23 @@ struct slot {
 size_t slab_owner_stride(size_t page_size);
 size_t slab_records_stride(size_t page_size);
 
-/* Takes up to `count` free slots, at random from the fullest slabs, making a slab if there are
- * none. Returns how many; 0: *error says why. Under the class's mutex. */
-size_t slab_take(struct heap *heap, uint32_t class, struct slot *slots, size_t count, int *error);
+/* Free slots of a class that are wanted for a home. */
+struct slab_request {
+    uint32_t class;
+    uint32_t home;
+    struct slot *slots;
+    size_t count;
+};
+
+/*
+ * Takes up to request->count free slots, at random from the fullest slabs of the home; if there are
+ * none, from a new slab, or from other homes if those have many, or if no slab can be made. Returns
+ * how many; 0: *error says why. Under the class's mutex.
+ */
+size_t slab_take(struct heap *heap, const struct slab_request *request, int *error);
+
+/* The home of the slab that a slot lies in. */
+uint32_t slab_home(const struct heap *heap, const struct slot *slot);
 
 /* Puts free, wiped slots of one class back. A slab that empties goes back to the pages layer. Under
  * the class's mutex. */
@@ -51,10 +65,10 @@ void slab_put(struct heap *heap, uint32_t class, const struct slot *slots, size_
 /* The slab of a page. */
 struct slab *slab_at(const struct heap *heap, const struct region *region, size_t first_page);
 
-/* On which list of its class a slab with free slots is: the fullest first. */
-INLINE uint32_t slab_bin(const struct size_class *class, uint32_t free_slots)
+/* On which list of its class and home a slab with free slots is: the fullest first. */
+INLINE uint32_t slab_bin(const struct size_class *class, uint32_t home, uint32_t free_slots)
 {
-    return ((free_slots - 1) * class->bins_a_slot) >> BINS_SHIFT;
+    return home * SLAB_BINS + (((free_slots - 1) * class->bins_a_slot) >> BINS_SHIFT);
 }
 
 /* The record of the slot that begins at an offset of the region's data. */

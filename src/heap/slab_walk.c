@@ -84,7 +84,7 @@ static void validate_slab(struct heap *heap, struct region *region, size_t first
         }
     }
     REQUIRE(bits == slab->free_slots && bits < c->slots);
-    REQUIRE(bits == 0 || slab->bin == slab_bin(c, bits));
+    REQUIRE(bits == 0 || slab->bin == slab_bin(c, slab->bin / SLAB_BINS, bits));
 }
 
 void slab_validate(struct heap *heap, uint32_t class)

@@ -220,17 +220,10 @@ void slot_free_far(struct heap *heap, void *pointer, size_t size)
         return;
     }
     const struct shortcut shortcut = shortcut_to(region, heap->page_shift);
-    size_t place = slot_place(&shortcut, pointer);
-    if (place >= shortcut.places) {
+    if (slot_place(&shortcut, pointer) >= shortcut.places) {
         heap_free_slow(heap, pointer, size);
         return;
     }
     cache_remember(cache_mine, &shortcut, pointer);
-    slot_free_in(heap, &shortcut, (struct slot){pointer, shortcut.records + place}, size, true);
-}
-
-void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, struct slot slot,
-                        size_t size)
-{
-    slot_free_in(heap, shortcut, slot, size, true);
+    slot_free_threaded(heap, &shortcut, pointer, size);
 }

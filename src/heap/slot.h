@@ -59,7 +59,7 @@ NORETURN void heap_report_bad(struct heap *heap, const void *pointer, bool freei
 typedef void *slot_allocate_slowly(size_t size);
 void *slot_allocate_slow(struct heap *heap, size_t size, uint32_t class, int *error);
 void *slot_issue_dirty(struct heap *heap, char *start, slot_record *record, size_t size);
-void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, struct slot slot,
+void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void *pointer,
                         size_t size);
 void slot_free_far(struct heap *heap, void *pointer, size_t size);
 void slot_free_aligned(struct heap *heap, void *pointer, size_t size);
@@ -198,14 +198,23 @@ INLINE bool slot_clear_record(slot_record *record, uint16_t seen)
                                                    memory_order_relaxed);
 }
 
+/* The number of 16-byte units from a region's start to the pointer; huge, if it lies before it or
+ * is no multiple of them. */
+INLINE size_t slot_place(const struct shortcut *shortcut, const void *pointer)
+{
+    size_t offset = (uintptr_t)pointer - shortcut->base;
+    return offset >> SLOT_SHIFT | offset << (SIZE_BITS - SLOT_SHIFT);
+}
+
 /*
  * size: what the caller says, or HEAP_ANY_SIZE. Whatever is out of the ordinary goes to
  * heap_free_slow, which looks at the pointer anew: claimed records, and all that is wrong.
- * slot: what the region has at the pointer's place; so it is none if the pointer is wrong.
+ * The pointer lies in the region that the shortcut leads to.
  */
-INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, struct slot slot,
+INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, void *pointer,
                          size_t size, bool threads)
 {
+    struct slot slot = {pointer, shortcut->records + slot_place(shortcut, pointer)};
     size_t page = ((uintptr_t)slot.start - shortcut->base) >> heap->page_shift;
     page_entry *entry_at = &shortcut->entries[page];
     uint32_t entry = atomic_load_explicit(entry_at, memory_order_acquire);
@@ -247,30 +256,20 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, str
     slot_free_shaped(heap, class, slot, length, SHAPE_KEY);
 }
 
-/* The number of 16-byte units from a region's start to the pointer; huge, if it lies before it or
- * is no multiple of them. */
-INLINE size_t slot_place(const struct shortcut *shortcut, const void *pointer)
-{
-    size_t offset = (uintptr_t)pointer - shortcut->base;
-    return offset >> SLOT_SHIFT | offset << (SIZE_BITS - SLOT_SHIFT);
-}
-
 /* Regions that this thread has not freed anything of yet, large buffers, NULL and what is none of
  * ours are far. */
 INLINE void slot_free(struct heap *heap, void *pointer, size_t size)
 {
     const struct shortcut *shortcut = cache_shortcut(cache_mine, pointer);
-    size_t place = slot_place(shortcut, pointer);
-    if (UNLIKELY(place >= shortcut->places)) {
+    if (UNLIKELY(slot_place(shortcut, pointer) >= shortcut->places)) {
         slot_free_far(heap, pointer, size);
         return;
     }
-    struct slot slot = {pointer, shortcut->records + place};
     if (UNLIKELY(!__libc_single_threaded)) {
-        slot_free_threaded(heap, shortcut, slot, size);
+        slot_free_threaded(heap, shortcut, pointer, size);
         return;
     }
-    slot_free_in(heap, shortcut, slot, size, false);
+    slot_free_in(heap, shortcut, pointer, size, false);
 }
 
 #endif

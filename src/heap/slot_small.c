@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The fast path of slots up to 128 bytes, but for the keys that heap/slot.h puts first. */
+/* The fast path of slots up to 128 bytes, but for the keys that heap/slot.h puts first; and of
+ * frees where there are threads. */
 #include "heap/slot.h"
 
 /* A function each: together they would need more registers than there are. */
@@ -69,4 +70,10 @@ void slot_free_other(struct heap *heap, size_t class, char *start, slot_record *
     } else {
         heap_wide(heap)->free(heap, class, start, record, size);
     }
+}
+
+void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void *pointer,
+                        size_t size)
+{
+    slot_free_in(heap, shortcut, pointer, size, true);
 }

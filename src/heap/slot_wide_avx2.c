@@ -14,7 +14,7 @@ static void free_wide(struct heap *heap, size_t class, char *start, slot_record 
     wide_free(heap, class, start, record, size);
 }
 
-static void wipe_lines(char *at, size_t size)
+INLINE void wipe_lines(char *at, size_t size)
 {
     enum { AT_ONCE = 4 * SLOT_LINE };
     char *end = at + size;

@@ -4,10 +4,7 @@
 #include "base/check.h"
 #include "os/os.h"
 
-enum {
-    CACHE_LINE = 64,
-    RESERVATION = 512 * 1024 /* two registry leaves and a dozen threads */
-};
+enum { RESERVATION = 512 * 1024 }; /* two registry leaves and a dozen threads */
 
 void bookkeeping_init(struct bookkeeping *bookkeeping, size_t page_size)
 {

@@ -9,7 +9,7 @@
 
 BEGIN {
     # Slots of 48 bytes by themselves, and up to 64.
-    needs("secure_free secure_free_sized slot_free_far slot_free_threaded", 80, 1)
+    needs("secure_free secure_free_sized slot_free_threaded", 80, 1)
     needs("free_16", 16, 1)
     needs("free_64", 64, 1)
     needs("free_128 slot_free_other", 128, 1)

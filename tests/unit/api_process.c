@@ -274,14 +274,17 @@ static void *use_and_end(void *context)
     return NULL;
 }
 
-/* The magazines of threads that have ended are empty; what is cached is this one's or the stock's.
+/* The magazines of threads that have ended are empty; what is cached is this one's or a stock's.
  */
 static void expect_only_mine(void)
 {
     uint64_t held = 0;
     for (uint32_t class = 0; class < CLASS_MAX; class ++) {
         held += magazine_count(&cache_mine->magazines[class]);
-        held += magazine_count(&state.heap.stock->magazines[class]);
+        for (uint32_t home = 0; home < HOMES; home++) {
+            const struct cache *stock = cache_stock(&state.heap, home);
+            held += stock != NULL ? magazine_count(&stock->magazines[class]) : 0;
+        }
     }
     EXPECT(layer_numbers(&state.heap).cached_slots == held);
 }
@@ -301,7 +304,8 @@ static void end_threads(void *context)
     for (struct cache *cache = state.heap.caches; cache != NULL; cache = cache->next) {
         caches++;
     }
-    EXPECT(caches == 3); /* mine, the stock, and one that one after the other took over */
+    /* Mine, one that one after the other took over, and their homes' stocks. */
+    EXPECT(caches == 4);
 }
 
 static void a_threads_end_is_heard(void **unused)

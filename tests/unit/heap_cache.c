@@ -108,7 +108,7 @@ static void a_thread_that_will_not_hear_of_its_end_gets_no_cache(void **state)
     cache_set_exit_hook(NULL);
     assert_int_equal(layer_numbers(heap).all_slots, 0);
     for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
-        assert_true(cache == heap->stock || !cache->in_use);
+        assert_true(cache == heap->stocks[cache->home] || !cache->in_use);
     }
     layer_check_heap(heap);
 }
@@ -121,7 +121,7 @@ static void without_memory_for_a_cache_there_is_none(void **state)
     heap_free(heap, buffers[0], SIZE);
     magazines_flush(heap);
     heap->caches = NULL;
-    heap->stock = NULL;
+    heap->stocks[0] = NULL;
     cache_mine = &cache_none;
     /* Nothing left in the reservation, and no other to be had. */
     while (heap->pages.bookkeeping.end - heap->pages.bookkeeping.next >=
@@ -188,23 +188,28 @@ static void remember_nothing(void *context)
     assert_true(cache_is_real(cache_mine));
 }
 
-static void the_stock_is_made_once_and_is_no_threads(void **state)
+static void each_homes_stock_is_made_once_and_is_no_threads(void **state)
 {
     (void)state;
-    assert_null(cache_stock(heap));
-    take(2);
-    struct cache *stock = cache_stock(heap);
+    assert_null(cache_stock(heap, 0));
+    take(1 + HOMES);
+    struct cache *stock = cache_stock(heap, 0);
     assert_non_null(stock);
     assert_ptr_not_equal(stock, cache_mine);
     assert_true(stock->in_use); /* else a thread would take it over */
-    layer_in_thread(remember_nothing, buffers[0]);
-    layer_in_thread(remember_nothing, buffers[1]);
-    assert_ptr_equal(cache_stock(heap), stock);
+    for (size_t i = 0; i < 1 + HOMES; i++) {
+        layer_in_thread(remember_nothing, buffers[i]);
+    }
+    assert_ptr_equal(cache_stock(heap, 0), stock);
+    for (uint32_t home = 0; home < HOMES; home++) {
+        assert_int_equal(cache_stock(heap, home)->home, home);
+    }
     size_t caches = 0;
     for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
         caches++;
     }
-    assert_int_equal(caches, 4); /* these threads did not say that they ended */
+    /* This thread's, and those of threads that did not say that they ended. */
+    assert_int_equal(caches, 2 + HOMES + HOMES);
     layer_check_heap(heap);
 }
 
@@ -218,7 +223,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_memory_for_a_cache_there_is_none, fresh, end),
         cmocka_unit_test_setup_teardown(the_first_free_in_a_region_remembers_the_way, fresh, end),
         cmocka_unit_test_setup_teardown(a_shortcut_to_elsewhere_is_replaced, fresh, end),
-        cmocka_unit_test_setup_teardown(the_stock_is_made_once_and_is_no_threads, fresh, end),
+        cmocka_unit_test_setup_teardown(each_homes_stock_is_made_once_and_is_no_threads, fresh,
+                                        end),
     };
     return layer_run(tests);
 }

@@ -224,7 +224,7 @@ static void stock_child(void *context)
 {
     heap->forked_threaded = *(bool *)context;
     EXPECT_SAME(heap_fork_child(heap), 0);
-    const struct magazine *stock = &heap->stock->magazines[size_class_of(SIZE)];
+    const struct magazine *stock = &heap->stocks[0]->magazines[size_class_of(SIZE)];
     EXPECT_SAME(magazine_count(stock), 0);
     EXPECT_SAME(layer_numbers(heap).cached_slots, 0);
     EXPECT_SAME(heap->magazine_bytes, 0);
@@ -252,7 +252,7 @@ static void a_child_forgets_the_stock(void **state)
     for (size_t i = 0; i < COUNT; i++) {
         heap_free(heap, more[i], SIZE);
     }
-    assert_true(magazine_count(&heap->stock->magazines[size_class_of(SIZE)]) > 0);
+    assert_true(magazine_count(&heap->stocks[0]->magazines[size_class_of(SIZE)]) > 0);
     for (int threaded = 0; threaded < 2; threaded++) {
         bool was_threaded = threaded != 0;
         in_child(stock_child, &was_threaded);

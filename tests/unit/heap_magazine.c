@@ -36,7 +36,7 @@ static struct magazine *mine(void)
 
 static struct magazine *stocked(void)
 {
-    return &heap->stock->magazines[size_class_of(SIZE)];
+    return &heap->stocks[0]->magazines[size_class_of(SIZE)];
 }
 
 static uint64_t free_slots(void)
@@ -214,7 +214,7 @@ static void take_from_the_stock(void *context)
     heap_thread_exit(heap, cache_mine);
 }
 
-static void another_thread_takes_what_one_has_too_many_of(void **state)
+static void another_thread_of_its_home_takes_what_one_has_too_many_of(void **state)
 {
     (void)state;
     take(MANY);
@@ -223,6 +223,7 @@ static void another_thread_takes_what_one_has_too_many_of(void **state)
     struct taken taken = {.wanted = magazine_count(stocked())};
     uint64_t in_slabs = free_slots();
     assert_true(taken.wanted > 0);
+    heap->next_home = cache_mine->home;
     layer_in_thread(take_from_the_stock, &taken);
     assert_int_equal(taken.of_mine, taken.wanted);
     assert_int_equal(taken.left, 0);
@@ -230,11 +231,48 @@ static void another_thread_takes_what_one_has_too_many_of(void **state)
     layer_check_heap(heap);
 }
 
+static void a_thread_of_another_home_does_not(void **state)
+{
+    (void)state;
+    take(MANY);
+    drain();
+    (void)overflow_once(overflow_once(0));
+    struct taken taken = {.wanted = magazine_count(stocked())};
+    layer_in_thread(take_from_the_stock, &taken);
+    assert_int_equal(taken.of_mine, 0);
+    assert_int_equal(taken.left, taken.wanted);
+    layer_check_heap(heap);
+}
+
+/* As a consumer of what another produces. */
+static void free_all(void *context)
+{
+    (void)context;
+    assert_int_not_equal(cache_own(heap)->home, 0);
+    give(0, MANY);
+    heap_thread_exit(heap, cache_mine);
+}
+
+static void slots_go_to_the_stock_of_their_home(void **state)
+{
+    (void)state;
+    take(MANY);
+    drain();
+    assert_int_equal(magazine_count(stocked()), 0);
+    layer_in_thread(free_all, NULL);
+    assert_true(magazine_count(stocked()) > 0);
+    for (uint32_t home = 1; home < HOMES; home++) {
+        const struct cache *stock = cache_stock(heap, home);
+        assert_true(stock == NULL || magazine_count(&stock->magazines[size_class_of(SIZE)]) == 0);
+    }
+    layer_check_heap(heap);
+}
+
 static void without_a_stock_all_goes_to_the_slabs(void **state)
 {
     (void)state;
     take(MANY);
-    heap->stock = NULL; /* there was no memory for one */
+    heap->stocks[0] = NULL; /* there was no memory for one */
     give(0, MANY);
     layer_check_heap(heap);
     take(MANY);
@@ -351,7 +389,7 @@ static void all_magazines_hold_a_16th_of_the_limit(void **state)
             assert_true(heap->magazine_bytes <= most);
         }
         if (pages == 1024) {
-            assert_true(room_of(heap->stock) > 0);
+            assert_true(room_of(heap->stocks[0]) > 0);
         }
         layer_check_heap(heap);
     }
@@ -472,7 +510,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_older_half_goes_to_the_stock_while_it_has_room, fresh,
                                         end),
         cmocka_unit_test_setup_teardown(an_empty_magazine_takes_from_the_stock_first, fresh, end),
-        cmocka_unit_test_setup_teardown(another_thread_takes_what_one_has_too_many_of, fresh, end),
+        cmocka_unit_test_setup_teardown(another_thread_of_its_home_takes_what_one_has_too_many_of,
+                                        fresh, end),
+        cmocka_unit_test_setup_teardown(a_thread_of_another_home_does_not, fresh, end),
+        cmocka_unit_test_setup_teardown(slots_go_to_the_stock_of_their_home, fresh, end),
         cmocka_unit_test_setup_teardown(without_a_stock_all_goes_to_the_slabs, fresh, end),
         cmocka_unit_test_setup_teardown(magazines_that_nobody_used_are_emptied_after_a_purge, fresh,
                                         end),

@@ -28,14 +28,20 @@ static int end(void **state)
     return 0;
 }
 
-static size_t take(uint32_t class, struct slot *to, size_t count)
+static size_t take_home(uint32_t class, uint32_t home, struct slot *to, size_t count)
 {
     int error = 0;
+    struct slab_request request = {class, home, to, count};
     mutex_lock(&heap->slabs[class].mutex);
-    size_t taken = slab_take(heap, class, to, count, &error);
+    size_t taken = slab_take(heap, &request, &error);
     mutex_unlock(&heap->slabs[class].mutex);
     assert_true(taken > 0 || error == -ENOMEM);
     return taken;
+}
+
+static size_t take(uint32_t class, struct slot *to, size_t count)
+{
+    return take_home(class, 0, to, count);
 }
 
 static void put(uint32_t class, const struct slot *from, size_t count)
@@ -208,12 +214,89 @@ static void without_pages_take_says_why(void **state)
         os_faults.only = 1u << CALL_LOCK;
         os_faults.error = errors[i];
         os_faults_fail(1, true);
+        struct slab_request request = {3, 0, slots, 4};
         mutex_lock(&heap->slabs[3].mutex);
-        assert_int_equal(slab_take(heap, 3, slots, 4, &error), 0);
+        assert_int_equal(slab_take(heap, &request, &error), 0);
         mutex_unlock(&heap->slabs[3].mutex);
         assert_int_equal(error, errors[i]);
         check(3);
     }
+}
+
+/* ---- homes ---- */
+
+static struct slab *slab_of(const struct slot *slot)
+{
+    struct place place = heap_place(heap, slot->start);
+    return slab_at(heap, place.region, place.first_page);
+}
+
+static void each_home_has_slabs_of_its_own(void **state)
+{
+    (void)state;
+    for (uint32_t home = 0; home < HOMES; home++) {
+        assert_int_equal(take_home(5, home, &slots[home], 1), 1);
+        assert_int_equal(slab_home(heap, &slots[home]), home);
+        for (uint32_t other = 0; other < home; other++) {
+            assert_ptr_not_equal(slab_of(&slots[home]), slab_of(&slots[other]));
+        }
+    }
+    check(5);
+    for (uint32_t home = 0; home < HOMES; home++) {
+        struct slot more[2];
+        struct slab *slab = slab_of(&slots[home]);
+        /* Full and with free slots again, it stays where it is. */
+        size_t rest = take_home(5, home, slots + HOMES, slab->free_slots);
+        put(5, slots + HOMES, rest);
+        assert_int_equal(take_home(5, home, more, 2), 2);
+        assert_ptr_equal(slab_of(&more[0]), slab);
+        assert_ptr_equal(slab_of(&more[1]), slab);
+        put(5, more, 2);
+        check(5);
+    }
+    put(5, slots, HOMES);
+    assert_int_equal(counter_read(&heap->slabs[5].all_slots), 0);
+}
+
+static void a_home_uses_anothers_slots_if_there_are_many(void **state)
+{
+    (void)state;
+    size_t slab_slots = heap->classes.at[5].slots;
+    size_t count = 6 * slab_slots;
+    for (size_t taken = 0; taken < count;) {
+        taken += take_home(5, 1, slots + taken, count - taken);
+    }
+    uint64_t all = counter_read(&heap->slabs[5].all_slots);
+    /* One stays in each slab: by address they come slab by slab. */
+    qsort(slots, count, sizeof(*slots), by_start);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || slab_of(&slots[i]) != slab_of(&slots[i - 1])) {
+            kept++;
+        } else {
+            put(5, &slots[i], 1);
+        }
+    }
+    assert_true(kept >= 6);
+    struct slot one;
+    assert_int_equal(take_home(5, 2, &one, 1), 1);
+    assert_int_equal(slab_home(heap, &one), 1);
+    assert_int_equal(counter_read(&heap->slabs[5].all_slots), all);
+    check(5);
+}
+
+static void or_if_there_is_no_slab_to_be_had(void **state)
+{
+    (void)state;
+    struct slot one;
+    assert_int_equal(take_home(5, 1, slots, 1), 1);
+    (void)heap_trim(heap); /* no page is left open */
+    os_faults.only = 1u << CALL_LOCK;
+    os_faults_fail(1, true);
+    assert_int_equal(take_home(5, 2, &one, 1), 1);
+    assert_ptr_equal(slab_of(&one), slab_of(slots));
+    check(5);
+    os_faults_reset();
 }
 
 static void random_takes_and_puts_balance(void **state)
@@ -273,6 +356,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_take_makes_one_slab_at_most, fresh, end),
         cmocka_unit_test_setup_teardown(an_empty_slab_goes_back_to_the_pages, fresh, end),
         cmocka_unit_test_setup_teardown(without_pages_take_says_why, fresh, end),
+        cmocka_unit_test_setup_teardown(each_home_has_slabs_of_its_own, fresh, end),
+        cmocka_unit_test_setup_teardown(a_home_uses_anothers_slots_if_there_are_many, fresh, end),
+        cmocka_unit_test_setup_teardown(or_if_there_is_no_slab_to_be_had, fresh, end),
         cmocka_unit_test_setup_teardown(random_takes_and_puts_balance, fresh, end),
         cmocka_unit_test_setup_teardown(a_slot_that_is_put_twice_is_seen, fresh, end),
     };
