@@ -143,7 +143,8 @@ SECURE_MALLOC_API bool secure_equal(const void *a, const void *b, size_t size);
  * -------
  * Corruption and misuse that is found is always fatal: one line on stderr,
  *     secure_malloc: fatal: <what>: pointer 0x..., size N
- * and abort(). size is what was asked for, or 0 where that is not known. <what> is one of:
+ * and abort(). size is what was asked for (of a wrong size: what was said), or 0 where that is not
+ * known. <what> is one of:
  *     double free        the buffer is free already
  *     invalid pointer    not the start of any buffer
  *     interior pointer   inside a buffer, but not its start
@@ -151,7 +152,7 @@ SECURE_MALLOC_API bool secure_equal(const void *a, const void *b, size_t size);
  *     buffer overflow    the bytes behind the buffer were changed; seen when it is freed or resized
  *     buffer underflow   so were those before a guarded one (others have a neighbour there)
  *     write after free   free memory was changed; seen when it is handed out again
- * A single byte from 128 on may happen to be what was there (1 in 64, if it is even), and a write
+ * A single byte of an even value from 128 on may happen to be what was there (1 in 64), and a write
  * after free is found in the first 1,024 bytes (and the last, of a large buffer) only; after a
  * buffer of up to 1,024 bytes that is all of it.
  *

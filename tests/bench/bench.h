@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One measurement of one allocator, in a process of its own. A workload prints what it has found,
- * one `metric value` a line; run.sh adds who and which round it was.
+ * one `metric value` a line; measure.sh adds who and which round it was.
  */
 #ifndef SECURE_MALLOC_TESTS_BENCH_BENCH_H
 #define SECURE_MALLOC_TESTS_BENCH_BENCH_H

@@ -12,10 +12,14 @@ enum { EXIT_USAGE = 2 };
 
 static BENCH_NORETURN void usage(void)
 {
-    (void)fputs("usage: bench-one [-s seconds | -n operations] allocator.so workload [number...]\n"
-                "  pairs SIZE LIVE   replace THREADS   latency   handoff   burst   keys COUNT   "
-                "phases\n",
-                stderr);
+    (void)fputs(
+        "usage: bench-one [-s SECONDS | -n OPERATIONS] ALLOCATOR WORKLOAD [NUMBER...]\n"
+        "  ALLOCATOR: the path of a shared object, as ./bench-plain.so\n"
+        "  WORKLOAD: pairs SIZE LIVE | replace THREADS | latency | handoff | burst |\n"
+        "            keys COUNT | phases\n"
+        "  -s: how long it measures, 0.25 if not given; -n: how much it does, untimed, for\n"
+        "      tools that count\n",
+        stderr);
     exit(EXIT_USAGE);
 }
 
