@@ -260,7 +260,7 @@ struct secure_stats {
     size_t struct_size;       /* SECURE_STATS_INIT sets it */
     uint64_t live_count;      /* buffers that the program has */
     uint64_t live_bytes;      /* their sizes, as asked for */
-    uint64_t cached_slots;    /* free, in the threads' magazines and the shared ones */
+    uint64_t cached_slots;    /* free, kept at hand for threads; large buffers' pages too */
     uint64_t free_slots;      /* free, the others */
     uint64_t all_slots;       /* the three together, when no other thread is inside */
     uint64_t locked_bytes;    /* what counts against RLIMIT_MEMLOCK */

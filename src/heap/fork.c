@@ -12,6 +12,7 @@
 #include "heap/large.h"
 #include "heap/magazine.h"
 #include "heap/slab.h"
+#include "heap/spare.h"
 
 void heap_fork_prepare(struct heap *heap)
 {
@@ -80,12 +81,17 @@ static void recover_large(struct heap *heap, struct region *region, size_t page,
     (void)context;
     struct large *large = large_at(heap, region, page);
     struct run run = {region, page, pages_large_live(region, page)};
-    if (run.count == 0 || atomic_load_explicit(&large->record, memory_order_relaxed) != 0) {
+    uint64_t record = atomic_load_explicit(&large->record, memory_order_relaxed);
+    if (run.count == 0) {
         return;
     }
-    if (large->access != OS_READ_WRITE) {
-        pages_strand_large(&heap->pages, run);
+    if (record != 0) {
+        counter_add(&heap->large_count, 1);
+        counter_add(&heap->large_bytes, large_record_size(record));
         return;
+    }
+    if (large->guarded && large->access != OS_READ_WRITE) {
+        return; /* it was closed and could not be opened: it is empty, and stays as it is */
     }
     char *start = large_run(heap, region, page);
     size_t size = run.count << heap->page_shift;
@@ -94,6 +100,19 @@ static void recover_large(struct heap *heap, struct region *region, size_t page,
         wipe(start, size);
     }
     pages_give_large(&heap->pages, run);
+}
+
+/* Before the child locks again, and maybe closes what is free so that the rest fits its limit. */
+static void give_spares(struct heap *heap)
+{
+    if (heap->forked_threaded) {
+        caches_forget(heap);
+        counter_set(&heap->large_count, 0);
+        counter_set(&heap->large_bytes, 0);
+        large_visit_all(heap, recover_large, NULL);
+    } else if (cache_is_real(cache_mine)) {
+        spares_empty(heap, cache_mine);
+    }
 }
 
 /* ---- the child ---- */
@@ -110,7 +129,7 @@ static void start_empty(struct heap *heap)
     pages_drop(&heap->pages, true);
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
         struct class_slabs *slabs = &heap->slabs[class];
-        for (size_t bin = 0; bin < HOMES * SLAB_BINS; bin++) {
+        for (size_t bin = 0; bin < (size_t)HOMES * SLAB_BINS; bin++) {
             slabs->bins[bin] = NULL;
         }
         counter_set(&slabs->all_slots, 0);
@@ -137,6 +156,7 @@ int heap_fork_child(struct heap *heap)
     int error = 0;
     heap_fork_done(heap); /* its thread is ours: what it locked, we unlock */
     if (fork != OS_FORK_DROP) {
+        give_spares(heap);
         relocked_heap = heap;
         error = pages_relock(&heap->pages, access_of);
     }
@@ -149,9 +169,7 @@ int heap_fork_child(struct heap *heap)
     reseed(heap);
     drop_claims(heap);
     if (heap->forked_threaded) {
-        caches_forget(heap);
         slab_recover_all(heap);
-        large_visit_all(heap, recover_large, NULL);
     } else {
         magazines_flush(heap);
     }

@@ -126,8 +126,8 @@ void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guar
     }
     struct large *large = large_at(heap, run.region, run.page);
     large->count = run.count;
+    large->access = OS_READ_WRITE; /* before guarded, for a child that is forked in between */
     large->guarded = guarded;
-    large->access = OS_READ_WRITE;
     void *pointer = large_start(heap, run.region, run.page, large, size);
     check_free(heap, run, cold > 0, pointer);
     large_write_canaries(heap, run_start(&heap->pages, run), large, size);

@@ -102,9 +102,18 @@ static void empty(struct heap *heap, struct magazine *magazine, uint32_t class)
     }
 }
 
-void magazines_empty(struct heap *heap, struct cache *cache)
+/* Of one class, whose mutex is held. */
+static void empty_stocks(struct heap *heap, uint32_t class)
 {
-    spares_empty(heap, cache);
+    for (uint32_t home = 0; home < HOMES; home++) {
+        if (cache_stock(heap, home) != NULL) {
+            empty(heap, &cache_stock(heap, home)->magazines[class], class);
+        }
+    }
+}
+
+static void empty_magazines(struct heap *heap, struct cache *cache)
+{
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
         /* Not looked at before: the stock's has another user. */
         mutex_lock(&heap->slabs[class].mutex);
@@ -113,11 +122,17 @@ void magazines_empty(struct heap *heap, struct cache *cache)
     }
 }
 
+void magazines_empty(struct heap *heap, struct cache *cache)
+{
+    spares_empty(heap, cache);
+    empty_magazines(heap, cache);
+}
+
 static void flush_stocks(struct heap *heap)
 {
     for (uint32_t home = 0; home < HOMES; home++) {
         if (cache_stock(heap, home) != NULL) {
-            magazines_empty(heap, cache_stock(heap, home));
+            empty_magazines(heap, cache_stock(heap, home));
         }
     }
 }
@@ -136,7 +151,6 @@ void magazines_follow_epoch(struct heap *heap, struct cache *cache)
  */
 static void flush_idle(struct heap *heap, struct cache *cache)
 {
-    spares_empty_idle(heap, cache);
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
         struct magazine *magazine = &cache->magazines[class];
         mutex_lock(&heap->slabs[class].mutex);
@@ -154,6 +168,7 @@ static void flush_idle(struct heap *heap, struct cache *cache)
 static void look_for_idle(struct heap *heap, struct cache *cache)
 {
     flush_idle(heap, cache);
+    spares_empty_idle(heap, cache);
     for (uint32_t home = 0; home < HOMES; home++) {
         if (cache_stock(heap, home) != NULL) {
             flush_idle(heap, cache_stock(heap, home));
@@ -195,7 +210,7 @@ struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
 {
     struct slot slot = {NULL, NULL};
     struct magazine *magazine = my_magazine(heap, class);
-    struct slab_request request = {class, cache_mine->home, &slot, 1};
+    struct slab_request request = {class, cache_mine->home, &slot, 1, false};
     if (magazine != NULL) {
         request.slots = magazine->bottom;
         request.count = portion(magazine, &cache_mine->streaks[class], 1);
@@ -204,6 +219,12 @@ struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
     mutex_lock(&heap->slabs[class].mutex);
     size_t taken = stock_take(heap, &request);
     if (taken == 0) {
+        taken = slab_take(heap, &request, error);
+    }
+    if (taken == 0) {
+        /* Before anything is released, or used unlocked: what the stocks hold. */
+        empty_stocks(heap, class);
+        request.any_way = true;
         taken = slab_take(heap, &request, error);
     }
     mutex_unlock(&heap->slabs[class].mutex);

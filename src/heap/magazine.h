@@ -96,8 +96,8 @@ INLINE struct shortcut *cache_shortcut(struct cache *cache, const void *pointer)
 
 /*
  * All caches together may hold 1/16 of the lock limit: each slot in one pins a slab. Reserves room
- * for up to `most` units, or none if it is less than `least`; one may have a quarter of what is
- * left at the most, so that there is something for the next one. Returns how many. Under
+ * for up to `most` units. One may have a quarter of what is left at the most, so that there is
+ * something for the next one; but `least` if there are as many. Returns how many. Under
  * caches_mutex, as is what speaks of the room.
  */
 uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most);
@@ -162,7 +162,7 @@ void magazine_overflow(struct heap *heap, uint32_t class, struct slot slot);
 /* Counts bytes handed out (or, negative, taken back) by a thread, magazine or not. */
 void magazine_count_bytes(struct heap *heap, uint32_t class, int64_t bytes);
 
-/* Flushes all magazines of the calling thread and the stock, and lets the other threads know that
+/* Flushes all that the calling thread keeps, and the stocks, and lets the other threads know that
  * they should. */
 void magazines_flush(struct heap *heap);
 

@@ -63,7 +63,7 @@ static void move(struct class_slabs *slabs, struct slab *slab, uint32_t bin)
 /* Of one home. */
 static struct slab *fullest(const struct class_slabs *slabs, uint32_t home)
 {
-    struct slab *const *bins = &slabs->bins[home * SLAB_BINS];
+    struct slab *const *bins = &slabs->bins[(size_t)home * SLAB_BINS];
     for (size_t bin = 0; bin < SLAB_BINS; bin++) {
         if (bins[bin] != NULL) {
             return bins[bin];
@@ -104,13 +104,15 @@ static void set_entries(struct run run, uint32_t entry, uint32_t step)
     }
 }
 
-static struct slab *make(struct heap *heap, uint32_t class, uint32_t home, int *error)
+static struct slab *make(struct heap *heap, const struct slab_request *request, int *error)
 {
+    uint32_t class = request->class;
     const struct size_class *c = &heap->classes.at[class];
     struct class_slabs *slabs = &heap->slabs[class];
     struct run run;
     size_t cold = 0;
-    *error = pages_take(&heap->pages, c->pages, &run, &cold);
+    *error = request->any_way ? pages_take(&heap->pages, c->pages, &run, &cold)
+                              : pages_take_easily(&heap->pages, c->pages, &run, &cold);
     if (*error != 0) {
         return NULL;
     }
@@ -130,7 +132,7 @@ static struct slab *make(struct heap *heap, uint32_t class, uint32_t home, int *
     set_entries(run, entry_of(class), 1);
     counter_add(&slabs->all_slots, c->slots);
     counter_add(&slabs->free_slots, c->slots);
-    join(slabs, slab, slab_bin(c, home, c->slots));
+    join(slabs, slab, slab_bin(c, request->home, c->slots));
     return slab;
 }
 
@@ -210,11 +212,11 @@ static struct slab *find(struct heap *heap, const struct slab_request *request, 
     const struct class_slabs *slabs = &heap->slabs[request->class];
     struct slab *slab = fullest(slabs, request->home);
     bool many = counter_read(&slabs->free_slots) >= (uint64_t)SLABS_LEFT_ALONE * c->slots;
-    if (slab == NULL && many) {
+    if (slab == NULL && (many || request->any_way)) {
         slab = fullest_elsewhere(slabs, request->home);
     }
     if (slab == NULL && may_make) {
-        slab = make(heap, request->class, request->home, error);
+        slab = make(heap, request, error);
         slab = slab != NULL ? slab : fullest_elsewhere(slabs, request->home);
     }
     return slab;

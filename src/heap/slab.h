@@ -46,12 +46,13 @@ struct slab_request {
     uint32_t home;
     struct slot *slots;
     size_t count;
+    bool any_way; /* else only if it is easy: see pages_take_easily */
 };
 
 /*
  * Takes up to request->count free slots, at random from the fullest slabs of the home; if there are
- * none, from a new slab, or from other homes if those have many, or if no slab can be made. Returns
- * how many; 0: *error says why. Under the class's mutex.
+ * none, from a new slab, or from other homes if those have many, or if no slab is easily made, or
+ * from one that is made in any way. Returns how many; 0: *error says why. Under the class's mutex.
  */
 size_t slab_take(struct heap *heap, const struct slab_request *request, int *error);
 

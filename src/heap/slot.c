@@ -101,7 +101,9 @@ NORETURN void heap_report_bad(struct heap *heap, const void *pointer, bool freei
 static void *issue(struct heap *heap, uint32_t class, struct slot slot, size_t size)
 {
     size_t slot_size = heap->classes.at[class].slot_size;
-    size_t checked = slot_size < CHECK_FREE_MAX ? slot_size : CHECK_FREE_MAX;
+    /* As the fast path does. */
+    size_t whole = SHAPE_1040.size_max + CANARY_WIDE;
+    size_t checked = slot_size <= whole ? slot_size : CHECK_FREE_MAX;
     if (heap->check_free && UNLIKELY(!wipe_slot_holds(slot.start, checked))) {
         report_fault(FAULT_WRITE_AFTER_FREE, slot.start, 0);
     }

@@ -3,24 +3,30 @@
 
 #include "heap/magazine.h"
 
-/* Makes room if there is none yet, and flushes what is kept if the thread was asked to. Only a
- * cache that is the thread's own gets room. */
-static NOINLINE void prepare(struct heap *heap)
+/* Room for so many bytes in all. Only a cache that is the thread's own gets any, and who has set
+ * how much may stay in RAM gets none. What was refused once is not asked for again before they were
+ * flushed: room that is given back meanwhile is for magazines. */
+static NOINLINE void make_room(struct heap *heap, size_t wanted)
 {
     struct cache *cache = cache_own(heap);
-    if (!cache_is_real(cache)) {
+    if (!cache_is_real(cache) || heap->pages.config.purge_limit != UINT64_MAX) {
         return;
     }
     magazines_follow_epoch(heap, cache);
-    if (cache->spares.room == 0) {
-        /* Who wants pages back sooner than that keeps none. */
-        uint64_t most = heap->pages.config.purge_limit;
-        most = most < SPARE_BYTES_MAX ? most : SPARE_BYTES_MAX;
-        mutex_lock(&heap->caches_mutex);
-        most = cache_reserve(heap, heap->page_size, 1, most >> heap->page_shift);
-        cache->spares.room = most << heap->page_shift;
-        mutex_unlock(&heap->caches_mutex);
+    struct spares *spares = &cache->spares;
+    if (wanted <= spares->room || (spares->refused != 0 && wanted >= spares->refused)) {
+        return;
     }
+    size_t pages = (wanted - spares->room) >> heap->page_shift;
+    mutex_lock(&heap->caches_mutex);
+    uint64_t given = cache_reserve(heap, heap->page_size, 0, pages);
+    if (given == pages) {
+        spares->room = wanted;
+    } else {
+        heap->magazine_bytes -= given << heap->page_shift;
+        spares->refused = wanted;
+    }
+    mutex_unlock(&heap->caches_mutex);
 }
 
 bool spare_take(struct heap *heap, size_t count, struct run *run)
@@ -50,16 +56,19 @@ bool spare_put(struct heap *heap, struct region *region, size_t first_page, size
         (heap->pages.config.best_effort && !pages_large_is_locked(region, first_page))) {
         return false;
     }
-    if (UNLIKELY(cache_mine->spares.room == 0 || cache_mine->epoch != epoch)) {
-        prepare(heap);
-    }
     struct spares *spares = &cache_mine->spares;
+    uint64_t wanted = counter_read(&spares->bytes) + bytes;
+    if (UNLIKELY(wanted > spares->room || cache_mine->epoch != epoch)) {
+        make_room(heap, wanted <= SPARE_BYTES_MAX ? (size_t)wanted : 0);
+        spares = &cache_mine->spares;
+        wanted = counter_read(&spares->bytes) + bytes;
+    }
     size_t kept = (size_t)counter_read(&spares->count);
-    if (kept == SPARES_MAX || counter_read(&spares->bytes) + bytes > spares->room) {
+    if (kept == SPARES_MAX || wanted > spares->room) {
         return false;
     }
     spares->runs[kept] = (struct run){region, first_page, count};
-    counter_add(&spares->bytes, bytes);
+    counter_set(&spares->bytes, wanted);
     counter_set(&spares->count, kept + 1);
     return true;
 }
@@ -70,6 +79,7 @@ void spares_empty(struct heap *heap, struct cache *cache)
     size_t kept = (size_t)counter_read(&spares->count);
     counter_set(&spares->count, 0);
     counter_set(&spares->bytes, 0);
+    spares->refused = 0;
     for (size_t i = 0; i < kept; i++) {
         pages_give_large(&heap->pages, spares->runs[i]);
     }

@@ -5,7 +5,8 @@
  * for 16 KiB is as much as wiping them.
  *
  * A spare is what a slot in a magazine is: wiped, its record 0, nobody's, and still held for the
- * pages layer. Spares share the magazines' room, and go back when magazines do.
+ * pages layer. Spares share the magazines' room, and go back when magazines do. There are none if
+ * the program has said how many bytes of free pages may stay in RAM.
  */
 #ifndef SECURE_MALLOC_HEAP_SPARE_H
 #define SECURE_MALLOC_HEAP_SPARE_H
@@ -23,9 +24,10 @@ enum { SPARES_MAX = 8, SPARE_BYTES_MAX = 128 * 1024 };
 struct spares {
     struct run runs[SPARES_MAX];
     counter count;
-    counter bytes; /* of all of them */
-    uint64_t room; /* how many bytes there may be; under caches_mutex */
-    bool used;     /* since idle ones were last looked for */
+    counter bytes;  /* of all of them */
+    uint64_t room;  /* how many bytes there may be; under caches_mutex */
+    size_t refused; /* so much room was not to be had, since the last flush; 0: not yet */
+    bool used;      /* since idle ones were last looked for */
 };
 
 /* A run of exactly so many pages; false: this thread keeps none. */

@@ -110,6 +110,10 @@ int pages_take(struct pages *pages, size_t count, struct run *run, size_t *cold)
 int pages_take_large(struct pages *pages, size_t count, size_t alignment, struct run *run,
                      size_t *cold);
 
+/* As pages_take, for who has another way: releases nothing, waits for nothing, never gives a run
+ * that is not locked, and does not count as a failure. */
+int pages_take_easily(struct pages *pages, size_t count, struct run *run, size_t *cold);
+
 /* Could so many pages ever be locked? What cannot must cost neither address space nor free pages.
  * 0, -ENOMEM, -EPERM. */
 int pages_possible(struct pages *pages, size_t count);
@@ -119,7 +123,7 @@ int pages_possible(struct pages *pages, size_t count);
 void pages_give(struct pages *pages, struct run run);
 void pages_give_large(struct pages *pages, struct run run);
 
-/* Was it locked when it was opened? It may be not under best effort alone. */
+/* It may be not under best effort alone. */
 bool pages_large_is_locked(const struct region *region, size_t first_page);
 
 /* How many pages a live large run has that begins there; 0: none does. For a forked child. */

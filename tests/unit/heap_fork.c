@@ -147,6 +147,36 @@ static void spares_of_other_threads_are_found_and_wiped(void **state)
     }
 }
 
+/* The first try to lock again fails: what is free is closed, so that the rest may fit. */
+static void tight_child(void *context)
+{
+    heap->forked_threaded = *(bool *)context;
+    os_faults.only = 1U << CALL_RELOCK;
+    os_faults_fail(1, false);
+    EXPECT_SAME(heap_fork_child(heap), 0);
+    os_faults_reset();
+    EXPECT_SAME(layer_numbers(heap).spare_bytes, 0);
+    EXPECT_SAME(counter_read(&heap->pages.counters.dirty), 0); /* the spare's, too */
+    EXPECT(view_is_all(large, LARGE_SIZE, 'l'));
+    EXPECT_SAME(counter_read(&heap->large_count), 2);
+    EXPECT_SAME(counter_read(&heap->large_bytes), LARGE_SIZE + SIZE);
+    layer_check_heap(heap);
+}
+
+static void spares_are_given_up_before_the_child_locks_again(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        bool threaded = i != 0;
+        make(OS_FORK_KEEP, false);
+        fill();
+        heap_free(heap, keeper_get(heap, LARGE_SIZE), LARGE_SIZE);
+        assert_int_equal(counter_read(&cache_mine->spares.count), 1);
+        in_child(tight_child, &threaded);
+        layer_end_heap(heap);
+    }
+}
+
 /* The child frees first: such a slot is not lost, it is in the child's own magazine. */
 static void free_first_child(void *context)
 {
@@ -292,6 +322,7 @@ int main(void)
         cmocka_unit_test(slots_of_other_threads_magazines_are_found),
         cmocka_unit_test(slots_caught_before_their_wipe_are_wiped),
         cmocka_unit_test(spares_of_other_threads_are_found_and_wiped),
+        cmocka_unit_test(spares_are_given_up_before_the_child_locks_again),
         cmocka_unit_test(slots_freed_before_the_search_are_not_found_twice),
         cmocka_unit_test(a_new_threads_search_leaves_other_magazines_alone),
         cmocka_unit_test(a_child_forgets_the_stock),

@@ -295,6 +295,40 @@ static void slots_go_to_the_stock_of_their_home(void **state)
     layer_check_heap(heap);
 }
 
+static void take_some(void *context)
+{
+    char **starts = context;
+    for (size_t i = 0; i < 20; i++) {
+        starts[i] = keeper_get(heap, SIZE);
+    }
+}
+
+static void locked_slots_of_another_home_come_before_unlocked_pages(void **state)
+{
+    (void)state;
+    static char *starts[8 * MANY];
+    char *others[20];
+    size_t count = 0;
+    layer_end_heap(heap);
+    config.pages.best_effort = true;
+    config.pages.lock_limit = 32 * config.pages.page_size;
+    heap = layer_heap(&config);
+    while (counter_read(&heap->pages.counters.unlocked) == 0) {
+        assert_true(count < sizeof(starts) / sizeof(starts[0]));
+        starts[count++] = keeper_get(heap, SIZE);
+    }
+    heap_free(heap, starts[--count], SIZE);
+    magazines_flush(heap);
+    assert_int_equal(counter_read(&heap->pages.counters.unlocked), 0);
+    /* In this thread's magazine, and in the stock. */
+    for (size_t i = 0; i < 40; i++) {
+        heap_free(heap, starts[--count], SIZE);
+    }
+    layer_in_thread(take_some, others);
+    assert_int_equal(counter_read(&heap->pages.counters.unlocked), 0);
+    layer_check_heap(heap);
+}
+
 static void without_a_stock_all_goes_to_the_slabs(void **state)
 {
     (void)state;
@@ -542,6 +576,8 @@ int main(void)
                                         fresh, end),
         cmocka_unit_test_setup_teardown(a_thread_of_another_home_does_not, fresh, end),
         cmocka_unit_test_setup_teardown(slots_go_to_the_stock_of_their_home, fresh, end),
+        cmocka_unit_test_setup_teardown(locked_slots_of_another_home_come_before_unlocked_pages,
+                                        fresh, end),
         cmocka_unit_test_setup_teardown(without_a_stock_all_goes_to_the_slabs, fresh, end),
         cmocka_unit_test_setup_teardown(magazines_that_nobody_used_are_emptied_after_a_purge, fresh,
                                         end),

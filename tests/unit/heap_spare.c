@@ -171,23 +171,43 @@ static void a_small_lock_limit_leaves_no_room(void **state)
     layer_end_heap(heap);
     config.pages.lock_limit = 32 * config.pages.page_size;
     begin(&config);
-    give(keeper_get(heap, size));
-    assert_int_equal(kept(), 0);
-    assert_int_equal(dirty(), size);
+    for (int i = 0; i < 3; i++) {
+        give(keeper_get(heap, size));
+        assert_int_equal(kept(), 0);
+        assert_int_equal(dirty(), size);
+        /* Not even a page of it is taken from the magazines. */
+        assert_int_equal(heap->magazine_bytes, 0);
+    }
     layer_check_heap(heap);
 }
 
-static void who_wants_all_pages_back_at_once_keeps_none(void **state)
+static void room_is_taken_as_it_is_needed(void **state)
 {
     (void)state;
-    struct heap_config config = layer_heap_config();
-    layer_end_heap(heap);
-    config.pages.purge_limit = 0;
-    begin(&config);
-    give(keeper_get(heap, size));
-    assert_int_equal(kept(), 0);
-    assert_int_equal(dirty(), 0);
+    char *first = keeper_get(heap, size);
+    char *second = keeper_get(heap, 2 * size);
+    give(first);
+    assert_int_equal(cache_mine->spares.room, size);
+    assert_int_equal(heap->magazine_bytes, size);
+    give(second);
+    assert_int_equal(cache_mine->spares.room, 3 * size);
     layer_check_heap(heap);
+}
+
+static void who_has_set_what_may_stay_keeps_none(void **state)
+{
+    (void)state;
+    const uint64_t limits[] = {0, 4 * SPARE_BYTES_MAX};
+    for (size_t i = 0; i < 2; i++) {
+        struct heap_config config = layer_heap_config();
+        layer_end_heap(heap);
+        config.pages.purge_limit = limits[i];
+        begin(&config);
+        give(keeper_get(heap, size));
+        assert_int_equal(kept(), 0);
+        assert_int_equal(dirty(), limits[i] > 0 ? size : 0);
+        layer_check_heap(heap);
+    }
 }
 
 static void what_could_not_be_locked_is_not_kept(void **state)
@@ -306,7 +326,8 @@ int main(void)
         TEST(there_are_only_so_many),
         TEST(and_not_more_bytes_than_there_is_room_for),
         TEST(a_small_lock_limit_leaves_no_room),
-        TEST(who_wants_all_pages_back_at_once_keeps_none),
+        TEST(room_is_taken_as_it_is_needed),
+        TEST(who_has_set_what_may_stay_keeps_none),
         TEST(what_could_not_be_locked_is_not_kept),
         TEST(a_purge_takes_them_too),
         TEST(another_threads_do_when_it_is_asked_or_ends),
