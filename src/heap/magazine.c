@@ -191,21 +191,6 @@ static struct magazine *my_magazine(struct heap *heap, uint32_t class)
     return magazine_capacity(magazine) > 0 ? magazine : NULL;
 }
 
-/*
- * How many slots a magazine gets or gives. Half of it: so it is as far from being empty as from
- * being full. But who has asked for the same several times in a row is likely to go on so, and the
- * mutex costs as much for more.
- */
-enum { STREAK = 4 };
-
-static uint32_t portion(const struct magazine *magazine, int8_t *streak, int way)
-{
-    uint32_t capacity = magazine_capacity(magazine);
-    int so_far = *streak * way > 0 ? *streak * way : 0;
-    *streak = (int8_t)((so_far < STREAK ? so_far + 1 : STREAK) * way);
-    return so_far < STREAK ? (capacity + 1) / 2 : capacity - capacity / 8;
-}
-
 struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
 {
     struct slot slot = {NULL, NULL};
@@ -213,7 +198,7 @@ struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
     struct slab_request request = {class, cache_mine->home, &slot, 1, false};
     if (magazine != NULL) {
         request.slots = magazine->bottom;
-        request.count = portion(magazine, &cache_mine->streaks[class], 1);
+        request.count = (magazine_capacity(magazine) + 1) / 2;
     }
     INVARIANT(magazine == NULL || magazine_count(magazine) == 0);
     mutex_lock(&heap->slabs[class].mutex);
@@ -241,8 +226,9 @@ void magazine_overflow(struct heap *heap, uint32_t class, struct slot slot)
     if (magazine == NULL) {
         put_slots(heap, class, &slot, 1);
     } else {
-        if (magazine_count(magazine) == magazine_capacity(magazine)) {
-            give_oldest(heap, magazine, class, portion(magazine, &cache_mine->streaks[class], -1));
+        uint32_t capacity = magazine_capacity(magazine);
+        if (magazine_count(magazine) == capacity) {
+            give_oldest(heap, magazine, class, (capacity + 1) / 2);
         }
         (void)magazine_push(magazine, slot);
     }

@@ -60,9 +60,8 @@ struct cache {
     struct {
         const struct slot *top;
         uint64_t live_bytes;
-    } seen[CLASS_MAX];         /* of its magazines, when the idle ones were last looked for */
-    int8_t streaks[CLASS_MAX]; /* refills of a magazine in a row; below 0: overflows */
-    struct slot slots[];       /* of all magazines, one after the other */
+    } seen[CLASS_MAX];   /* of its magazines, when the idle ones were last looked for */
+    struct slot slots[]; /* of all magazines, one after the other */
 };
 
 extern struct cache cache_none;

@@ -74,33 +74,6 @@ static void an_empty_magazine_refills_half(void **state)
     layer_check_heap(heap);
 }
 
-static char *long_row[16 * MAGAZINE_SLOTS_MAX];
-
-static void who_goes_on_one_way_gets_and_gives_more(void **state)
-{
-    (void)state;
-    size_t count = sizeof(long_row) / sizeof(long_row[0]);
-    uint32_t most = 0;
-    for (size_t i = 0; i < count; i++) {
-        long_row[i] = keeper_get(heap, SIZE);
-        most = magazine_count(mine()) > most ? magazine_count(mine()) : most;
-    }
-    uint32_t capacity = magazine_capacity(mine());
-    assert_true(most + 1 > capacity / 2 && most + 1 < capacity); /* the slot that was taken, too */
-    for (int overflows = 1; overflows <= 6; overflows++) {
-        while (magazine_count(mine()) < capacity) {
-            heap_free(heap, long_row[--count], SIZE);
-        }
-        heap_free(heap, long_row[--count], SIZE);
-        uint32_t given = capacity + 1 - magazine_count(mine());
-        assert_int_equal(given, overflows <= 4 ? (capacity + 1) / 2 : capacity - capacity / 8);
-    }
-    while (count > 0) {
-        heap_free(heap, long_row[--count], SIZE);
-    }
-    layer_check_heap(heap);
-}
-
 static void a_full_magazine_flushes_the_older_half(void **state)
 {
     (void)state;
@@ -565,7 +538,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_empty_magazine_refills_half, fresh, end),
-        cmocka_unit_test_setup_teardown(who_goes_on_one_way_gets_and_gives_more, fresh, end),
         cmocka_unit_test_setup_teardown(a_full_magazine_flushes_the_older_half, fresh, end),
         cmocka_unit_test_setup_teardown(a_steady_load_takes_no_mutex, fresh, end),
         cmocka_unit_test(slots_come_out_last_in_first_out),
