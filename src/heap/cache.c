@@ -96,13 +96,13 @@ uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_
 {
     uint64_t limit =
         lock_budget_magazines(atomic_load_explicit(&heap->pages.limit_seen, memory_order_relaxed));
-    uint64_t left = limit > heap->magazine_bytes ? limit - heap->magazine_bytes : 0;
+    uint64_t left = limit > heap->room_taken ? limit - heap->room_taken : 0;
     uint64_t fits = left / ROOM_SHARE / unit;
     if (fits < least) {
         fits = left / unit >= least ? least : 0;
     }
     uint64_t units = fits < most ? fits : most;
-    heap->magazine_bytes += units * unit;
+    heap->room_taken += units * unit;
     return units;
 }
 
@@ -136,7 +136,7 @@ void cache_retire(struct heap *heap, struct cache *cache)
 
 void caches_forget(struct heap *heap)
 {
-    heap->magazine_bytes = 0;
+    heap->room_taken = 0;
     for (struct cache *cache = heap->caches; cache != NULL; cache = cache->next) {
         cache->in_use = cache == cache_mine || cache == cache_stock(heap, cache->home);
         if (cache != cache_mine) { /* its thread may have been halfway through making one */
@@ -205,6 +205,6 @@ void caches_validate(struct heap *heap)
         REQUIRE(cache->in_use || cache->spares.room == 0);
         room += cache->spares.room;
     }
-    REQUIRE(room == heap->magazine_bytes);
+    REQUIRE(room == heap->room_taken);
     mutex_unlock(&heap->caches_mutex);
 }

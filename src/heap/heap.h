@@ -75,8 +75,8 @@ struct heap {
     struct cache *caches;                  /* all that were ever made */
     _Atomic(struct cache *) stocks[HOMES]; /* of no thread; made with the first one of that home */
     uint32_t next_home;
-    uint64_t magazine_bytes; /* what all caches may hold, reserved so far */
-    _Atomic uint64_t epoch;  /* advanced: every thread flushes at its next slow path */
+    uint64_t room_taken;    /* bytes that caches may hold; see cache_reserve */
+    _Atomic uint64_t epoch; /* advanced: every thread flushes at its next slow path */
 
     counter large_count, large_bytes; /* several writers */
     counter claims;                   /* held by secure_protect and others, see heap/record.h */

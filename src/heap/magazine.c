@@ -20,7 +20,7 @@ static void return_room(struct heap *heap, struct magazine *magazine, uint32_t c
 {
     const struct size_class *c = &heap->classes.at[class];
     mutex_lock(&heap->caches_mutex);
-    heap->magazine_bytes -= (uint64_t)magazine_capacity(magazine) * c->slot_size;
+    heap->room_taken -= (uint64_t)magazine_capacity(magazine) * c->slot_size;
     magazine->limit = magazine->bottom;
     mutex_unlock(&heap->caches_mutex);
 }

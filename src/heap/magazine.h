@@ -51,8 +51,8 @@ struct cache {
     struct magazine magazines[CLASS_MAX];
     uint32_t home;
     size_t size_max; /* that has a slot; for whoever may not look at the heap yet */
-    struct shortcut
-        shortcuts[SHORTCUTS]; /* to regions that this thread freed slots of, by granule */
+    /* To regions that this thread freed slots of, by granule. */
+    struct shortcut shortcuts[SHORTCUTS];
     struct spares spares;
     struct cache *next; /* of all caches */
     bool in_use;        /* under caches_mutex */

@@ -111,8 +111,7 @@ static struct slab *make(struct heap *heap, const struct slab_request *request, 
     struct class_slabs *slabs = &heap->slabs[class];
     struct run run;
     size_t cold = 0;
-    *error = request->any_way ? pages_take(&heap->pages, c->pages, &run, &cold)
-                              : pages_take_easily(&heap->pages, c->pages, &run, &cold);
+    *error = pages_take(&heap->pages, c->pages, request->any_way, &run, &cold);
     if (*error != 0) {
         return NULL;
     }

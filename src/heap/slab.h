@@ -46,7 +46,7 @@ struct slab_request {
     uint32_t home;
     struct slot *slots;
     size_t count;
-    bool any_way; /* else only if it is easy: see pages_take_easily */
+    bool any_way; /* see pages_take */
 };
 
 /*

@@ -59,8 +59,6 @@ NORETURN void heap_report_bad(struct heap *heap, const void *pointer, bool freei
 typedef void *slot_allocate_slowly(size_t size);
 void *slot_allocate_slow(struct heap *heap, size_t size, uint32_t class, int *error);
 void *slot_issue_dirty(struct heap *heap, char *start, slot_record *record, size_t size);
-void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void *pointer,
-                        size_t size);
 void slot_free_far(struct heap *heap, void *pointer, size_t size);
 void slot_free_aligned(struct heap *heap, void *pointer, size_t size);
 void slot_free_stale(void *pointer);
@@ -69,6 +67,10 @@ void slot_free_stale(void *pointer);
  * path need not keep them at hand. */
 void slot_free_damaged(struct heap *heap, char *start, size_t size);
 void slot_free_full(struct heap *heap, char *start, size_t size);
+
+/* The fast path where there are threads: a function of its own, for it needs more registers. */
+void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void *pointer,
+                        size_t size);
 
 /* The fast path of sizes that are no key's, */
 void *slot_allocate_other(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
@@ -190,6 +192,19 @@ INLINE void slot_free_shaped(struct heap *heap, size_t class, struct slot slot, 
     magazine_set_top(magazine, top + 1);
     counter_sub(&magazine->live_bytes, size);
 }
+
+/* The two for a shape, a function each: several in one would need more registers than there are. */
+#define SLOT_FUNCTIONS(name)                                                                       \
+    static NOINLINE void *allocate_##name(struct heap *heap, size_t size,                          \
+                                          slot_allocate_slowly *slowly)                            \
+    {                                                                                              \
+        return slot_allocate_shaped(heap, size, slowly, SHAPE_##name);                             \
+    }                                                                                              \
+    static NOINLINE void free_##name(struct heap *heap, size_t class, char *start,                 \
+                                     slot_record *record, size_t size)                             \
+    {                                                                                              \
+        slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_##name);           \
+    }
 
 /* From live to free, once. false: someone else was faster, or claims it. */
 INLINE bool slot_clear_record(slot_record *record, uint16_t seen)

@@ -3,39 +3,9 @@
  * frees where there are threads. */
 #include "heap/slot.h"
 
-/* A function each: together they would need more registers than there are. */
-static NOINLINE void *allocate_16(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_16);
-}
-
-static NOINLINE void *allocate_64(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_64);
-}
-
-static NOINLINE void *allocate_128(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_128);
-}
-
-static NOINLINE void free_16(struct heap *heap, size_t class, char *start, slot_record *record,
-                             size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_16);
-}
-
-static NOINLINE void free_64(struct heap *heap, size_t class, char *start, slot_record *record,
-                             size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_64);
-}
-
-static NOINLINE void free_128(struct heap *heap, size_t class, char *start, slot_record *record,
-                              size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_128);
-}
+SLOT_FUNCTIONS(16)
+SLOT_FUNCTIONS(64)
+SLOT_FUNCTIONS(128)
 
 /* Long keys first, 64 to 120 bytes in multiples of 8. Then shape after shape, not by halves: of
  * sizes that come at random one question is guessed wrong then, and not two or three. */

@@ -17,8 +17,9 @@ extern const struct slot_wide slot_wide_avx2; /* where the build has it */
 
 /* ---- the body of each ---- */
 
-INLINE bool wide_begins_zero(const char *start)
+INLINE bool wide_begins_zero(const void *memory)
 {
+    const char *start = memory;
     slot_line seen[4] = {{0}, {0}, {0}, {0}};
     UNROLLED
     for (size_t at = 0; at < CHECK_FREE_MAX; at += SLOT_LINE) {
@@ -46,43 +47,13 @@ INLINE void *wide_allocate_long(struct heap *heap, size_t size, slot_allocate_sl
     return start;
 }
 
-/* One function a shape: together they would need more registers than there are. */
-static NOINLINE void *allocate_272(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_272);
-}
-
-static NOINLINE void *allocate_528(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_528);
-}
-
-static NOINLINE void *allocate_1040(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_1040);
-}
+SLOT_FUNCTIONS(272)
+SLOT_FUNCTIONS(528)
+SLOT_FUNCTIONS(1040)
 
 static NOINLINE void *allocate_long(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
 {
     return wide_allocate_long(heap, size, slowly);
-}
-
-static NOINLINE void free_272(struct heap *heap, size_t class, char *start, slot_record *record,
-                              size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_272);
-}
-
-static NOINLINE void free_528(struct heap *heap, size_t class, char *start, slot_record *record,
-                              size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_528);
-}
-
-static NOINLINE void free_1040(struct heap *heap, size_t class, char *start, slot_record *record,
-                               size_t size)
-{
-    slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_1040);
 }
 
 static NOINLINE void free_long(struct heap *heap, size_t class, char *start, slot_record *record,

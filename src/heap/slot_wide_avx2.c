@@ -3,17 +3,6 @@
 #include "heap/slot_line_avx2.h"
 #include "heap/slot_wide.h"
 
-static void *allocate(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
-{
-    return wide_allocate(heap, size, slowly);
-}
-
-static void free_wide(struct heap *heap, size_t class, char *start, slot_record *record,
-                      size_t size)
-{
-    wide_free(heap, class, start, record, size);
-}
-
 INLINE void wipe_lines(char *at, size_t size)
 {
     enum { AT_ONCE = 4 * SLOT_LINE };
@@ -34,25 +23,20 @@ INLINE void wipe_lines(char *at, size_t size)
  * next owner is going to check comes last, so that it is still at hand then. */
 static void wipe_long(void *start, size_t size)
 {
-    char *lines = (char *)start + shape_before_lines(start);
-    char *end = (char *)start + size;
     if (size <= CHECK_FREE_MAX) {
         wipe_lines(start, size);
         return;
     }
+    char *lines = (char *)start + shape_before_lines(start);
+    char *end = (char *)start + size;
     wipe_lines(lines + CHECK_FREE_MAX, (size_t)(end - lines) - CHECK_FREE_MAX);
     wipe_lines(lines, CHECK_FREE_MAX);
     shape_wipe_block(start);
 }
 
-static bool begins_zero(const void *start)
-{
-    return wide_begins_zero(start);
-}
-
 const struct slot_wide slot_wide_avx2 = {
-    .allocate = allocate,
-    .free = free_wide,
+    .allocate = wide_allocate,
+    .free = wide_free,
     .wipe = wipe_long,
-    .begins_zero = begins_zero,
+    .begins_zero = wide_begins_zero,
 };

@@ -23,7 +23,7 @@ static NOINLINE void make_room(struct heap *heap, size_t wanted)
     if (given == pages) {
         spares->room = wanted;
     } else {
-        heap->magazine_bytes -= given << heap->page_shift;
+        heap->room_taken -= given << heap->page_shift;
         spares->refused = wanted;
     }
     mutex_unlock(&heap->caches_mutex);
@@ -85,7 +85,7 @@ void spares_empty(struct heap *heap, struct cache *cache)
     }
     if (spares->room > 0) {
         mutex_lock(&heap->caches_mutex);
-        heap->magazine_bytes -= spares->room;
+        heap->room_taken -= spares->room;
         spares->room = 0;
         mutex_unlock(&heap->caches_mutex);
     }

@@ -195,36 +195,17 @@ static bool warm(struct pages *pages, struct run run)
     return done;
 }
 
-/* With the mutex held. */
-static void taken(struct pages *pages, struct run run, size_t *cold)
-{
-    pages_note_taken(pages, 0, *cold);
-    if (*cold > 0 && warm(pages, run)) {
-        *cold = 0;
-    }
-}
-
-int pages_take(struct pages *pages, size_t count, struct run *run, size_t *cold)
+int pages_take(struct pages *pages, size_t count, bool any_way, struct run *run, size_t *cold)
 {
     INVARIANT(count > 0 && count <= RUN_PAGES_MAX);
     mutex_lock(&pages->mutex);
-    int error = take_any_way(pages, count, run, cold);
-    if (error == 0) {
-        taken(pages, *run, cold);
-    } else {
+    int error =
+        any_way ? take_any_way(pages, count, run, cold) : take_or_open(pages, count, run, cold);
+    if (error == 0 || any_way) {
         pages_note_taken(pages, error, *cold);
     }
-    mutex_unlock(&pages->mutex);
-    return error;
-}
-
-int pages_take_easily(struct pages *pages, size_t count, struct run *run, size_t *cold)
-{
-    INVARIANT(count > 0 && count <= RUN_PAGES_MAX);
-    mutex_lock(&pages->mutex);
-    int error = take_or_open(pages, count, run, cold);
-    if (error == 0) {
-        taken(pages, *run, cold);
+    if (error == 0 && *cold > 0 && warm(pages, *run)) {
+        *cold = 0;
     }
     mutex_unlock(&pages->mutex);
     return error;

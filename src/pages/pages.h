@@ -102,17 +102,14 @@ int pages_reserve(struct pages *pages, uint64_t size);
 /*
  * A run for a slab, count <= RUN_PAGES_MAX pages that cross no guard; and one for a large buffer,
  * with closed pages on both sides, its first page at a multiple of alignment bytes. When the lock
- * budget is spent, free runs are released first; a purge that is in flight is waited for. *cold:
- * how many of the pages are not resident. 0, -ENOMEM, -EPERM, or what leaving memory out of core
- * files gave.
+ * budget is spent, free runs are released first; a purge that is in flight is waited for. Unless
+ * any_way is false, for who can do without: nothing is released or waited for then, no run is given
+ * that is not locked, and a failure is not counted. *cold: how many of the pages are not resident.
+ * 0, -ENOMEM, -EPERM, or what leaving memory out of core files gave.
  */
-int pages_take(struct pages *pages, size_t count, struct run *run, size_t *cold);
+int pages_take(struct pages *pages, size_t count, bool any_way, struct run *run, size_t *cold);
 int pages_take_large(struct pages *pages, size_t count, size_t alignment, struct run *run,
                      size_t *cold);
-
-/* As pages_take, for who has another way: releases nothing, waits for nothing, never gives a run
- * that is not locked, and does not count as a failure. */
-int pages_take_easily(struct pages *pages, size_t count, struct run *run, size_t *cold);
 
 /* Could so many pages ever be locked? What cannot must cost neither address space nor free pages.
  * 0, -ENOMEM, -EPERM. */

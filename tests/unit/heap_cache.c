@@ -5,13 +5,8 @@
 #include <errno.h>
 
 #include "unit/expect.h"
-#include "unit/heap_model.h"
+#include "unit/heap_row.h"
 #include "unit/os_view.h"
-
-enum { SIZE = 100, MANY = 200 };
-
-static struct heap *heap;
-static char *buffers[MANY];
 
 static int fresh(void **state)
 {
@@ -27,20 +22,6 @@ static int end(void **state)
     cache_set_exit_hook(NULL);
     layer_end_heap(heap);
     return 0;
-}
-
-static void take(size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        buffers[i] = keeper_get(heap, SIZE);
-    }
-}
-
-static void give(size_t from, size_t to)
-{
-    for (size_t i = from; i < to; i++) {
-        heap_free(heap, buffers[i], SIZE);
-    }
 }
 
 /* ---- threads that end ---- */
@@ -67,7 +48,7 @@ static void a_threads_end_gives_its_slots_back(void **state)
     layer_in_thread(live_and_exit, NULL);
     assert_int_equal(layer_numbers(heap).all_slots, 0);
     assert_false(seen_cache->in_use);
-    assert_int_equal(heap->magazine_bytes, 0);
+    assert_int_equal(heap->room_taken, 0);
     layer_check_heap(heap);
     struct cache *before = seen_cache;
     layer_in_thread(live_and_exit, NULL);

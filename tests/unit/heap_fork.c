@@ -257,7 +257,7 @@ static void stock_child(void *context)
     const struct magazine *stock = &heap->stocks[0]->magazines[size_class_of(SIZE)];
     EXPECT_SAME(magazine_count(stock), 0);
     EXPECT_SAME(layer_numbers(heap).cached_slots, 0);
-    EXPECT_SAME(heap->magazine_bytes, 0);
+    EXPECT_SAME(heap->room_taken, 0);
     layer_check_heap(heap);
     /* And it is filled anew. */
     for (size_t i = 0; i < COUNT; i++) {

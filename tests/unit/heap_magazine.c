@@ -5,13 +5,9 @@
 #include <pthread.h>
 
 #include "unit/expect.h"
-#include "unit/heap_model.h"
+#include "unit/heap_row.h"
 
-enum { SIZE = 100, MANY = 200 };
-
-static struct heap *heap;
 static struct heap_config config;
-static char *buffers[MANY];
 
 static int fresh(void **state)
 {
@@ -42,20 +38,6 @@ static struct magazine *stocked(void)
 static uint64_t free_slots(void)
 {
     return counter_read(&heap->slabs[size_class_of(SIZE)].free_slots);
-}
-
-static void take(size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        buffers[i] = keeper_get(heap, SIZE);
-    }
-}
-
-static void give(size_t from, size_t to)
-{
-    for (size_t i = from; i < to; i++) {
-        heap_free(heap, buffers[i], SIZE);
-    }
 }
 
 static void an_empty_magazine_refills_half(void **state)
@@ -419,8 +401,8 @@ static void all_magazines_hold_a_16th_of_the_limit(void **state)
             while (count > 0) { /* so that the stock wants room too */
                 heap_free(heap, starts[--count], size);
             }
-            assert_int_equal(room_of_all(), heap->magazine_bytes);
-            assert_true(heap->magazine_bytes <= most);
+            assert_int_equal(room_of_all(), heap->room_taken);
+            assert_true(heap->room_taken <= most);
         }
         if (pages == 1024) {
             assert_true(room_of(heap->stocks[0]) > 0);
@@ -450,11 +432,11 @@ static void flushing_returns_the_room(void **state)
     (void)state;
     take(MANY);
     give(0, MANY);
-    assert_true(heap->magazine_bytes > 0);
+    assert_true(heap->room_taken > 0);
     assert_true(magazine_count(stocked()) > 0);
     magazines_flush(heap);
     assert_int_equal(magazine_count(stocked()), 0);
-    assert_int_equal(heap->magazine_bytes, 0);
+    assert_int_equal(heap->room_taken, 0);
     assert_int_equal(layer_numbers(heap).all_slots, 0);
     layer_check_heap(heap);
 }

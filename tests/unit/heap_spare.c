@@ -176,7 +176,7 @@ static void a_small_lock_limit_leaves_no_room(void **state)
         assert_int_equal(kept(), 0);
         assert_int_equal(dirty(), size);
         /* Not even a page of it is taken from the magazines. */
-        assert_int_equal(heap->magazine_bytes, 0);
+        assert_int_equal(heap->room_taken, 0);
     }
     layer_check_heap(heap);
 }
@@ -188,7 +188,7 @@ static void room_is_taken_as_it_is_needed(void **state)
     char *second = keeper_get(heap, 2 * size);
     give(first);
     assert_int_equal(cache_mine->spares.room, size);
-    assert_int_equal(heap->magazine_bytes, size);
+    assert_int_equal(heap->room_taken, size);
     give(second);
     assert_int_equal(cache_mine->spares.room, 3 * size);
     layer_check_heap(heap);
@@ -267,7 +267,7 @@ static void another_threads_do_when_it_is_asked_or_ends(void **state)
     for (int i = 0; i < 2; i++) {
         bool flushed = i != 0;
         layer_in_thread(keep_one_and_exit, &flushed);
-        assert_int_equal(heap->magazine_bytes, 0);
+        assert_int_equal(heap->room_taken, 0);
         layer_check_heap(heap);
     }
 }

@@ -119,7 +119,7 @@ void layer_end_heap(struct heap *heap)
 int layer_take(struct pages *pages, size_t count, struct run *run)
 {
     size_t cold = 0;
-    return pages_take(pages, count, run, &cold);
+    return pages_take(pages, count, true, run, &cold);
 }
 
 int layer_take_large(struct pages *pages, size_t count, size_t alignment, struct run *run)

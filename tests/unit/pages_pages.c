@@ -143,7 +143,7 @@ static void a_cold_run_and_pages_behind_it_are_populated_at_once(void **state)
     size_t page = pages->config.page_size;
     size_t cold = 1;
     struct run run;
-    assert_int_equal(pages_take(pages, 2, &run, &cold), 0);
+    assert_int_equal(pages_take(pages, 2, true, &run, &cold), 0);
     assert_true(os_faults.count[CALL_POPULATE] > 0);
     if (cold != 0) {
         layer_end_pages(pages);
@@ -159,7 +159,7 @@ static void a_cold_run_and_pages_behind_it_are_populated_at_once(void **state)
     unsigned long populated = os_faults.count[CALL_POPULATE];
     uint64_t retaken = pages->policy.retaken;
     for (size_t i = 0; i < 5; i++) {
-        assert_int_equal(pages_take(pages, 2, &run, &cold), 0);
+        assert_int_equal(pages_take(pages, 2, true, &run, &cold), 0);
         assert_int_equal(cold, 0);
         assert_true(view_is_resident(run_start(pages, run)));
     }
@@ -178,7 +178,7 @@ static void what_cannot_be_populated_is_cold(void **state)
     for (size_t i = 0; i < 4; i++) {
         size_t cold = 0;
         struct run run;
-        assert_int_equal(pages_take(pages, 8, &run, &cold), 0);
+        assert_int_equal(pages_take(pages, 8, true, &run, &cold), 0);
         assert_int_equal(run.count, 8);
         assert_true(view_is_all(run_start(pages, run), pages_bytes(pages, 8), 0));
         layer_check_pages(pages);
@@ -195,12 +195,36 @@ static void where_little_is_live_single_pages_are_not_populated(void **state)
     size_t cold = 0;
     struct run run;
     for (size_t i = 0; i < 15; i++) {
-        assert_int_equal(pages_take(pages, 1, &run, &cold), 0);
+        assert_int_equal(pages_take(pages, 1, true, &run, &cold), 0);
         assert_int_equal(cold, 1);
         assert_false(view_is_resident(run_start(pages, run)));
     }
     assert_int_equal(os_faults.count[CALL_POPULATE], 0);
     assert_int_equal(counter_read(&pages->counters.dirty), 0);
+    layer_end_pages(pages);
+}
+
+static void who_can_do_without_gets_only_what_is_easy(void **state)
+{
+    (void)state;
+    struct pages_config config = layer_pages_config();
+    config.best_effort = true;
+    struct pages *pages = layer_pages(&config);
+    struct run run;
+    struct run live;
+    size_t cold = 0;
+    assert_int_equal(layer_take(pages, 1, &live), 0);
+    os_faults.only = 1u << CALL_LOCK;
+    os_faults_fail(1, true);
+    while (pages_take(pages, 1, false, &run, &cold) == 0) { /* what is open is easy */
+        assert_int_equal(counter_read(&pages->counters.unlocked), 0);
+    }
+    assert_int_equal(pages_take(pages, 1, false, &run, &cold), -ENOMEM);
+    assert_int_equal(counter_read(&pages->counters.lock_failures), 0);
+    assert_int_equal(pages_take(pages, 1, true, &run, &cold), 0);
+    assert_int_equal(counter_read(&pages->counters.unlocked), config.page_size);
+    os_faults_reset();
+    layer_check_pages(pages);
     layer_end_pages(pages);
 }
 
@@ -212,7 +236,7 @@ static void beside_a_purge_nothing_is_populated(void **state)
     size_t cold = 0;
     struct run run;
     mutex_lock(&pages->purge_mutex);
-    assert_int_equal(pages_take(pages, 2, &run, &cold), 0);
+    assert_int_equal(pages_take(pages, 2, true, &run, &cold), 0);
     mutex_unlock(&pages->purge_mutex);
     assert_int_equal(cold, 2);
     assert_int_equal(os_faults.count[CALL_POPULATE], 0);
@@ -414,6 +438,7 @@ int main(void)
         cmocka_unit_test(a_cold_run_and_pages_behind_it_are_populated_at_once),
         cmocka_unit_test(what_cannot_be_populated_is_cold),
         cmocka_unit_test(where_little_is_live_single_pages_are_not_populated),
+        cmocka_unit_test(who_can_do_without_gets_only_what_is_easy),
         cmocka_unit_test(beside_a_purge_nothing_is_populated),
         cmocka_unit_test(the_last_page_of_the_limit_can_be_had),
         cmocka_unit_test(a_step_is_a_32nd_of_what_is_open_or_a_64th_of_the_limit),
