@@ -234,13 +234,12 @@ INLINE void shape_write_canary(struct slot_shape shape, char *start, char *end, 
         return;
     }
     uint64_t turned = canary_turned(word, size);
-    char *blocks = shape_blocks(start, size);
     *(unaligned_block *)(void *)first = (unaligned_block){turned, turned};
-    *block_at(shape_higher(end - 2 * BLOCK, blocks)) = (wipe_block){word, word};
-    *block_at(end - BLOCK) = (wipe_block){word, word};
-    if (shape.step > 2 * BLOCK && (size_t)(end - blocks) > 2 * BLOCK) {
+    if ((char *)first != end - BLOCK) {
+        char *blocks = shape_blocks(start, size);
+        *block_at(end - BLOCK) = (wipe_block){word, word};
         UNROLLED
-        for (size_t at = 3 * BLOCK; at <= shape.step; at += BLOCK) {
+        for (size_t at = 2 * BLOCK; at <= shape.step; at += BLOCK) {
             *block_at(shape_higher(end - at, blocks)) = (wipe_block){word, word};
         }
     }
@@ -259,16 +258,14 @@ INLINE bool shape_canary_holds(struct slot_shape shape, char *start, char *end, 
         uint64_t wrong = (*first ^ turned) | (*word_at(last) ^ word);
         return (wrong | (*word_at(shape_second_word(start, end, size)) ^ word)) == 0;
     }
-    char *blocks = shape_blocks(start, size);
-    wipe_block block = {word, word};
     wipe_block wrong = (wipe_block)(*(const unaligned_block *)(const void *)first ^
                                     (unaligned_block){turned, turned});
-    wrong |= *block_at(shape_higher(end - 2 * BLOCK, blocks)) ^ block;
-    wrong |= *block_at(end - BLOCK) ^ block;
-    if (shape.step > 2 * BLOCK && (size_t)(end - blocks) > 2 * BLOCK) {
+    if ((const char *)first != end - BLOCK) {
+        char *blocks = shape_blocks(start, size);
+        wrong |= *block_at(end - BLOCK) ^ (wipe_block){word, word};
         UNROLLED
-        for (size_t at = 3 * BLOCK; at <= shape.step; at += BLOCK) {
-            wrong |= *block_at(shape_higher(end - at, blocks)) ^ block;
+        for (size_t at = 2 * BLOCK; at <= shape.step; at += BLOCK) {
+            wrong |= *block_at(shape_higher(end - at, blocks)) ^ (wipe_block){word, word};
         }
     }
     return block_is_zero(wrong);
