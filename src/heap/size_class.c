@@ -4,8 +4,13 @@
 #include "base/check.h"
 #include "heap/slot_shape.h"
 
-/* A slab that wastes at most a sixteenth of itself is good enough; else the best of up to 8 pages.
+/*
+ * A slab that wastes at most a sixteenth of itself is good enough; else the best of up to 8 pages.
+ * Slabs of a single page are for small slots alone: pages/runs.h keeps them apart from longer ones,
+ * so that what small buffers leave behind does not lie among big ones, nor the other way round.
  */
+enum { SINGLE_PAGE_SLOTS_MIN = 8 };
+
 static uint32_t slab_pages(size_t slot_size, size_t page_size)
 {
     uint32_t best = 0;
@@ -13,7 +18,7 @@ static uint32_t slab_pages(size_t slot_size, size_t page_size)
     for (uint32_t pages = 1; pages <= SLAB_PAGES_MAX; pages++) {
         size_t size = pages * page_size;
         size_t waste = size % slot_size;
-        if (size < slot_size) {
+        if (size < slot_size || (pages == 1 && size / slot_size < SINGLE_PAGE_SLOTS_MIN)) {
             continue;
         }
         if (waste * 16 <= size) {

@@ -6,10 +6,6 @@
 #include "base/check.h"
 #include "pages/pages.h"
 
-/* Runs are looked for in so many of the latest dirty chunks: their pages are still in the caches.
- */
-enum { DIRTY_CHUNKS_TRIED = 8 };
-
 static uint32_t longest_run(uint32_t mask)
 {
     uint32_t longest = 0;
@@ -21,11 +17,6 @@ static uint32_t longest_run(uint32_t mask)
 }
 
 /* ---- lists ---- */
-
-static enum chunk_kind kind_for(size_t count)
-{
-    return count == 1 ? CHUNK_SINGLE : CHUNK_LONGER;
-}
 
 static void leave_bin(struct runs *runs, struct chunk *chunk)
 {
@@ -152,7 +143,7 @@ void runs_add_region(struct pages *pages, struct region *region)
 void runs_add_live(struct pages *pages, struct chunk *chunk, uint32_t mask)
 {
     size_t count = pages_in(mask);
-    enum chunk_kind kind = chunk->live == 0 ? kind_for(count) : (enum chunk_kind)chunk->kind;
+    enum chunk_kind kind = chunk->live == 0 ? chunk_kind_for(count) : (enum chunk_kind)chunk->kind;
     chunk->live |= mask;
     set_bin(&pages->runs, chunk, longest_run(chunk->dirty | chunk->clean), kind);
     counter_add(&pages->counters.live, pages_bytes(pages, count));
@@ -175,43 +166,9 @@ static struct run claim(struct pages *pages, struct chunk *chunk, size_t first, 
     return (struct run){chunk->region, chunk_first_page(chunk) + first, count};
 }
 
-static bool is_of(const struct chunk *chunk, enum chunk_kind kind)
-{
-    return chunk->kind == kind || chunk->kind == CHUNK_IDLE;
-}
-
-/* A chunk with a run of dirty pages, of the last that got some. */
-static struct chunk *find_dirty(const struct pages *pages, size_t count, enum chunk_kind kind)
-{
-    struct chunk *chunk = pages->runs.dirty_last;
-    for (int tried = 0; chunk != NULL && tried < DIRTY_CHUNKS_TRIED; tried++) {
-        if (is_of(chunk, kind) && run_starts(chunk->dirty, count) != 0) {
-            return chunk;
-        }
-        chunk = chunk->dirty_prev;
-    }
-    return NULL;
-}
-
-static struct chunk *find_free(const struct pages *pages, size_t count, enum chunk_kind kind)
-{
-    for (size_t bin = count; bin <= RUN_PAGES_MAX; bin++) {
-        if (pages->runs.free[kind][bin] != NULL) {
-            return pages->runs.free[kind][bin];
-        }
-    }
-    return NULL;
-}
-
 bool runs_take(struct pages *pages, size_t count, struct run *run, size_t *cold)
 {
-    enum chunk_kind kind = kind_for(count);
-    const enum chunk_kind order[] = {kind, CHUNK_IDLE,
-                                     kind == CHUNK_SINGLE ? CHUNK_LONGER : CHUNK_SINGLE};
-    struct chunk *chunk = find_dirty(pages, count, kind);
-    for (size_t i = 0; chunk == NULL && i < CHUNK_KINDS; i++) {
-        chunk = find_free(pages, count, order[i]);
-    }
+    struct chunk *chunk = runs_find(&pages->runs, count);
     if (chunk == NULL) {
         return false;
     }

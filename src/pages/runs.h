@@ -47,6 +47,7 @@ enum chunk_kind { CHUNK_IDLE, CHUNK_SINGLE, CHUNK_LONGER, CHUNK_KINDS };
 struct runs {
     /* Chunks by their longest run of free pages (dirty or clean), cut off at RUN_PAGES_MAX. */
     struct chunk *free[CHUNK_KINDS][RUN_PAGES_MAX + 1];
+    struct chunk *lodging; /* of longer runs: where the last single page was taken; or NULL */
     /* Chunks with dirty pages, the longest in that state first: purges begin there, and runs are
      * taken from the other end. */
     struct chunk *dirty_first, *dirty_last;
@@ -79,6 +80,14 @@ bool runs_take_unlocked(struct pages *pages, size_t count, struct run *run);
 /* A run that is free and open, but not locked, is closed, so that who takes it next locks it. If
  * even that fails (the limit on mappings), its state is unlocked. */
 void runs_set_unlocked(struct pages *pages, struct run run);
+
+INLINE enum chunk_kind chunk_kind_for(size_t count)
+{
+    return count == 1 ? CHUNK_SINGLE : CHUNK_LONGER;
+}
+
+/* The chunk to take a run of `count` open, locked, free pages from; NULL: there is none. */
+struct chunk *runs_find(struct runs *runs, size_t count);
 
 /* For pages/purge.c: the mask of pages [first, first + count) changes state. */
 INLINE uint32_t run_mask(size_t first, size_t count)

@@ -66,6 +66,7 @@ foreach(unit
     pages_registry
     pages_release
     pages_runs
+    pages_runs_find
     pages_runs_open
     pages_runs_release)
     secure_malloc_add_layer_test(${unit})

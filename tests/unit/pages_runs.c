@@ -126,22 +126,7 @@ static void a_regions_end_is_never_part_of_a_run(void **state)
     }
 }
 
-/* ---- which run ---- */
-
-static void a_run_that_was_just_given_is_taken_first(void **state)
-{
-    (void)state;
-    struct run runs[40];
-    for (size_t i = 0; i < 40; i++) {
-        runs[i] = take(2);
-    }
-    pages_give(pages, runs[3]);
-    pages_give(pages, runs[30]);
-    struct run again = take(2);
-    assert_int_equal(again.page, runs[30].page);
-    again = take(2);
-    assert_int_equal(again.page, runs[3].page);
-}
+/* ---- taking and giving ---- */
 
 static void neighbours_join_by_themselves(void **state)
 {
@@ -176,83 +161,6 @@ static void dirty_pages_are_not_counted_as_faulted_in_again(void **state)
     assert_true(runs_take(pages, 4, &run, &refaulted));
     assert_int_equal(refaulted, 4);
     assert_int_equal(pages->policy.retaken, before);
-}
-
-static void free_chunks_are_found_by_their_longest_run(void **state)
-{
-    (void)state;
-    struct run runs[31];
-    use_one_chunk();
-    for (size_t i = 0; i < 31; i++) {
-        runs[i] = take(1);
-    }
-    size_t refaulted = 0;
-    struct run run;
-    /* Free runs of 1, 3 (5 to 7) and 2 (10, 11). */
-    const size_t given[] = {0, 5, 6, 7, 10, 11};
-    for (size_t i = 0; i < 6; i++) {
-        pages_give(pages, runs[given[i]]);
-    }
-    while (counter_read(&pages->counters.dirty) > 0) {
-        (void)pages_purge(pages);
-    }
-    layer_check_books(pages);
-    struct chunk *chunk = chunk_of(runs[0].region, 0);
-    assert_true(chunk->bin >= 3);
-    assert_int_equal(chunk->clean & run_mask(0, 13), (1u << 0) | (7u << 5) | (3u << 10));
-    while (runs_take(pages, RUN_PAGES_MAX, &run, &refaulted)) {
-    }
-    assert_true(runs_take(pages, 3, &run, &refaulted));
-    assert_true(runs_take(pages, 2, &run, &refaulted));
-    layer_check_books(pages);
-}
-
-/* ---- single pages and longer runs ---- */
-
-static uint8_t kind_of(struct run run)
-{
-    return chunk_of(run.region, run.page)->kind;
-}
-
-static void single_pages_and_longer_runs_keep_apart(void **state)
-{
-    (void)state;
-    enum { EACH = 20 };
-    struct run singles[EACH];
-    struct run longer[EACH];
-    assert_int_equal(pages_reserve(pages, 8 * CHUNK_PAGES * config.page_size), 0);
-    for (size_t i = 0; i < EACH; i++) {
-        singles[i] = take(1);
-        longer[i] = take(2 + i % 3);
-    }
-    for (size_t i = 0; i < EACH; i++) {
-        assert_int_equal(kind_of(singles[i]), CHUNK_SINGLE);
-        assert_int_equal(kind_of(longer[i]), CHUNK_LONGER);
-    }
-    /* The last one to leave, not the first, lets the other kind in. */
-    for (size_t i = 0; i < EACH; i++) {
-        assert_int_equal(kind_of(singles[EACH - 1]), CHUNK_SINGLE);
-        pages_give(pages, singles[i]);
-        pages_give(pages, longer[i]);
-    }
-    assert_int_equal(kind_of(singles[EACH - 1]), CHUNK_IDLE);
-    assert_int_equal(kind_of(longer[EACH - 1]), CHUNK_IDLE);
-    layer_check_pages(pages);
-}
-
-static void where_there_is_no_other_room_they_share(void **state)
-{
-    (void)state;
-    use_one_chunk();
-    struct run single = take(1);
-    struct run longer = take(3);
-    assert_ptr_equal(chunk_of(single.region, single.page), chunk_of(longer.region, longer.page));
-    assert_int_equal(kind_of(longer), CHUNK_SINGLE); /* who came first says */
-    pages_give(pages, single);
-    assert_int_equal(kind_of(longer), CHUNK_SINGLE);
-    (void)take(1);
-    pages_give(pages, longer);
-    layer_check_pages(pages);
 }
 
 /* ---- populating ---- */
@@ -391,13 +299,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_guards_every_page_is_used, fresh, end),
         cmocka_unit_test_setup_teardown(no_run_crosses_a_guard_or_a_chunk, fresh, end),
         cmocka_unit_test_setup_teardown(a_regions_end_is_never_part_of_a_run, fresh, end),
-        cmocka_unit_test_setup_teardown(a_run_that_was_just_given_is_taken_first, fresh, end),
         cmocka_unit_test_setup_teardown(neighbours_join_by_themselves, fresh, end),
         cmocka_unit_test_setup_teardown(dirty_pages_are_not_counted_as_faulted_in_again, fresh,
                                         end),
-        cmocka_unit_test_setup_teardown(free_chunks_are_found_by_their_longest_run, fresh, end),
-        cmocka_unit_test_setup_teardown(single_pages_and_longer_runs_keep_apart, fresh, end),
-        cmocka_unit_test_setup_teardown(where_there_is_no_other_room_they_share, fresh, end),
         cmocka_unit_test_setup_teardown(pages_that_are_being_populated_are_nobodys, fresh, end),
         cmocka_unit_test_setup_teardown(only_clean_pages_right_behind_are_populated, fresh, end),
         cmocka_unit_test_setup_teardown(behind_a_chunks_last_page_nothing_is_populated, fresh, end),
