@@ -14,6 +14,9 @@ static COLD void *failed(int error)
 
 static NOINLINE void *allocate_slow(size_t size)
 {
+    if (LIKELY(slot_refilled(&state.heap, size))) {
+        return secure_malloc(size);
+    }
     int error = state_ready();
     void *pointer = error == 0 ? heap_allocate(&state.heap, size, &error) : NULL;
     return pointer != NULL ? pointer : failed(error);

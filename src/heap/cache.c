@@ -106,6 +106,28 @@ uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_
     return units;
 }
 
+void magazine_reserve_room(struct heap *heap, struct cache *cache, uint32_t class, uint64_t least)
+{
+    const struct size_class *c = &heap->classes.at[class];
+    struct magazine *magazine = &cache->magazines[class];
+    least = least > MAGAZINE_SLOTS_MIN ? least : MAGAZINE_SLOTS_MIN;
+    mutex_lock(&heap->caches_mutex);
+    magazine->limit = magazine->bottom + cache_reserve(heap, c->slot_size, least, c->magazine);
+    mutex_unlock(&heap->caches_mutex);
+}
+
+void magazine_return_room(struct heap *heap, struct cache *cache, uint32_t class)
+{
+    const struct size_class *c = &heap->classes.at[class];
+    struct magazine *magazine = &cache->magazines[class];
+    mutex_lock(&heap->caches_mutex);
+    heap->room_taken -= (uint64_t)magazine_capacity(magazine) * c->slot_size;
+    magazine->limit = magazine->bottom;
+    mutex_unlock(&heap->caches_mutex);
+}
+
+/* ---- shortcuts ---- */
+
 struct shortcut shortcut_to(const struct region *region, unsigned page_shift)
 {
     return (struct shortcut){

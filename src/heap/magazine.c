@@ -5,68 +5,13 @@
 
 #include "base/check.h"
 
-/* ---- room ---- */
-
-static void reserve_room(struct heap *heap, struct magazine *magazine, uint32_t class)
-{
-    const struct size_class *c = &heap->classes.at[class];
-    mutex_lock(&heap->caches_mutex);
-    magazine->limit =
-        magazine->bottom + cache_reserve(heap, c->slot_size, MAGAZINE_SLOTS_MIN, c->magazine);
-    mutex_unlock(&heap->caches_mutex);
-}
-
-static void return_room(struct heap *heap, struct magazine *magazine, uint32_t class)
-{
-    const struct size_class *c = &heap->classes.at[class];
-    mutex_lock(&heap->caches_mutex);
-    heap->room_taken -= (uint64_t)magazine_capacity(magazine) * c->slot_size;
-    magazine->limit = magazine->bottom;
-    mutex_unlock(&heap->caches_mutex);
-}
-
-/* ---- the stock; under the class's mutex ---- */
-
-static struct magazine *stock_of(struct heap *heap, uint32_t home, uint32_t class)
-{
-    struct cache *stock = cache_stock(heap, home);
-    return stock != NULL ? &stock->magazines[class] : NULL;
-}
-
-/* To the home of the first one: mostly all have the same. false: there is no room for all of them.
- */
-static bool stock_put(struct heap *heap, uint32_t class, const struct slot *slots, size_t count)
-{
-    struct magazine *stock = stock_of(heap, slab_home(heap, slots), class);
-    if (stock == NULL) {
-        return false;
-    }
-    if (magazine_capacity(stock) == 0) {
-        reserve_room(heap, stock, class);
-    }
-    struct slot *top = magazine_top(stock);
-    if ((size_t)(stock->limit - top) < count) {
-        return false;
-    }
-    memcpy(top, slots, count * sizeof(*slots));
-    magazine_set_top(stock, top + count);
-    return true;
-}
-
-static size_t stock_take(struct heap *heap, const struct slab_request *request)
-{
-    struct magazine *stock = stock_of(heap, request->home, request->class);
-    size_t held = stock != NULL ? magazine_count(stock) : 0;
-    size_t taken = held < request->count ? held : request->count;
-    if (taken > 0) {
-        struct slot *top = magazine_top(stock) - taken;
-        memcpy(request->slots, top, taken * sizeof(*top));
-        magazine_set_top(stock, top);
-    }
-    return taken;
-}
-
 /* ---- refilling and flushing ---- */
+
+/* What a magazine gives or gets at once. */
+static uint32_t half(const struct magazine *magazine)
+{
+    return (magazine_capacity(magazine) + 1) / 2;
+}
 
 static void put_slots(struct heap *heap, uint32_t class, const struct slot *slots, size_t count)
 {
@@ -75,41 +20,40 @@ static void put_slots(struct heap *heap, uint32_t class, const struct slot *slot
     mutex_unlock(&heap->slabs[class].mutex);
 }
 
-/* The most recent slots stay, still warm; the oldest `count` go. */
-static void give_oldest(struct heap *heap, struct magazine *magazine, uint32_t class,
-                        uint32_t count)
+/* The oldest half of a full magazine goes to the stock; if that has no room, to the slabs, or not
+ * at all. The most recent slots stay, still warm. */
+static bool give_oldest(struct heap *heap, struct magazine *magazine, uint32_t class, bool to_slabs)
 {
-    uint32_t held = magazine_count(magazine);
+    uint32_t capacity = magazine_capacity(magazine);
+    uint32_t count = half(magazine);
+    INVARIANT(magazine_count(magazine) == capacity);
     mutex_lock(&heap->slabs[class].mutex);
-    if (!stock_put(heap, class, magazine->bottom, count)) {
+    bool given = stock_put(heap, class, magazine->bottom, count);
+    if (!given && to_slabs) {
         slab_put(heap, class, magazine->bottom, count);
+        given = true;
     }
     mutex_unlock(&heap->slabs[class].mutex);
-    memmove(magazine->bottom, magazine->bottom + count, (held - count) * sizeof(struct slot));
-    magazine_set_top(magazine, magazine->bottom + (held - count));
+    if (given) {
+        memmove(magazine->bottom, magazine->bottom + count,
+                (capacity - count) * sizeof(struct slot));
+        magazine_set_top(magazine, magazine->bottom + (capacity - count));
+    }
+    return given;
 }
 
-/* All slots of a magazine go to their slabs, and its room to whoever wants it. */
-static void empty(struct heap *heap, struct magazine *magazine, uint32_t class)
+size_t magazine_empty(struct heap *heap, struct cache *cache, uint32_t class)
 {
+    struct magazine *magazine = &cache->magazines[class];
     uint32_t held = magazine_count(magazine);
     if (held > 0) {
         slab_put(heap, class, magazine->bottom, held);
         magazine_set_top(magazine, magazine->bottom);
     }
     if (magazine_capacity(magazine) > 0) {
-        return_room(heap, magazine, class);
+        magazine_return_room(heap, cache, class);
     }
-}
-
-/* Of one class, whose mutex is held. */
-static void empty_stocks(struct heap *heap, uint32_t class)
-{
-    for (uint32_t home = 0; home < HOMES; home++) {
-        if (cache_stock(heap, home) != NULL) {
-            empty(heap, &cache_stock(heap, home)->magazines[class], class);
-        }
-    }
+    return held;
 }
 
 static void empty_magazines(struct heap *heap, struct cache *cache)
@@ -117,7 +61,7 @@ static void empty_magazines(struct heap *heap, struct cache *cache)
     for (uint32_t class = 0; class < heap->classes.count; class ++) {
         /* Not looked at before: the stock's has another user. */
         mutex_lock(&heap->slabs[class].mutex);
-        empty(heap, &cache->magazines[class], class);
+        (void)magazine_empty(heap, cache, class);
         mutex_unlock(&heap->slabs[class].mutex);
     }
 }
@@ -157,7 +101,7 @@ static void flush_idle(struct heap *heap, struct cache *cache)
         const struct slot *top = magazine_top(magazine);
         uint64_t bytes = counter_read(&magazine->live_bytes);
         if (top == cache->seen[class].top && bytes == cache->seen[class].live_bytes) {
-            empty(heap, magazine, class);
+            (void)magazine_empty(heap, cache, class);
         }
         cache->seen[class].top = magazine_top(magazine);
         cache->seen[class].live_bytes = bytes;
@@ -186,10 +130,45 @@ static struct magazine *my_magazine(struct heap *heap, uint32_t class)
     magazines_follow_epoch(heap, cache);
     struct magazine *magazine = &cache->magazines[class];
     if (magazine_capacity(magazine) == 0) {
-        reserve_room(heap, magazine, class);
+        magazine_reserve_room(heap, cache, class, 0);
     }
     return magazine_capacity(magazine) > 0 ? magazine : NULL;
 }
+
+/* ---- with the stock alone ---- */
+
+/* The thread's magazine of a class, if there is nothing to see to first: NULL. */
+static struct magazine *ready_magazine(const struct heap *heap, uint32_t class)
+{
+    struct cache *cache = cache_mine;
+    struct magazine *magazine = &cache->magazines[class];
+    bool ready = magazine_capacity(magazine) > 0 &&
+                 cache->epoch == atomic_load_explicit(&heap->epoch, memory_order_relaxed);
+    return LIKELY(ready) ? magazine : NULL;
+}
+
+bool magazine_refill_from_stock(struct heap *heap, uint32_t class)
+{
+    struct magazine *magazine = ready_magazine(heap, class);
+    if (magazine == NULL || magazine_count(magazine) > 0) {
+        return false;
+    }
+    struct slab_request request = {class, cache_mine->home, magazine->bottom, half(magazine),
+                                   false};
+    mutex_lock(&heap->slabs[class].mutex);
+    size_t taken = stock_take(heap, &request);
+    mutex_unlock(&heap->slabs[class].mutex);
+    magazine_set_top(magazine, magazine->bottom + taken);
+    return taken > 0;
+}
+
+bool magazine_overflow_to_stock(struct heap *heap, uint32_t class)
+{
+    struct magazine *magazine = ready_magazine(heap, class);
+    return magazine != NULL && give_oldest(heap, magazine, class, false);
+}
+
+/* ---- in every way ---- */
 
 struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
 {
@@ -198,7 +177,7 @@ struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
     struct slab_request request = {class, cache_mine->home, &slot, 1, false};
     if (magazine != NULL) {
         request.slots = magazine->bottom;
-        request.count = (magazine_capacity(magazine) + 1) / 2;
+        request.count = half(magazine);
     }
     INVARIANT(magazine == NULL || magazine_count(magazine) == 0);
     mutex_lock(&heap->slabs[class].mutex);
@@ -208,7 +187,7 @@ struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
     }
     if (taken == 0) {
         /* Before anything is released, or used unlocked: what the stocks hold. */
-        empty_stocks(heap, class);
+        (void)stocks_empty(heap, class);
         request.any_way = true;
         taken = slab_take(heap, &request, error);
     }
@@ -226,14 +205,18 @@ void magazine_overflow(struct heap *heap, uint32_t class, struct slot slot)
     if (magazine == NULL) {
         put_slots(heap, class, &slot, 1);
     } else {
-        uint32_t capacity = magazine_capacity(magazine);
-        if (magazine_count(magazine) == capacity) {
-            give_oldest(heap, magazine, class, (capacity + 1) / 2);
+        if (magazine_count(magazine) == magazine_capacity(magazine)) {
+            (void)give_oldest(heap, magazine, class, true);
         }
         (void)magazine_push(magazine, slot);
     }
+    magazines_purge_if_due(heap);
+}
+
+void magazines_purge_if_due(struct heap *heap)
+{
     /* What was purged shows that other sizes are in demand now than before. */
-    if (UNLIKELY(pages_purge_due(&heap->pages)) && magazine != NULL) {
+    if (UNLIKELY(pages_purge_due(&heap->pages)) && cache_is_real(cache_mine)) {
         look_for_idle(heap, cache_mine);
     }
 }

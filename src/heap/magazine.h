@@ -101,6 +101,11 @@ INLINE struct shortcut *cache_shortcut(struct cache *cache, const void *pointer)
  */
 uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most);
 
+/* Room for a magazine of the cache's: for `least` slots or more, and two; for none, if there is not
+ * that much. Under the class's mutex, if it is a stock's. */
+void magazine_reserve_room(struct heap *heap, struct cache *cache, uint32_t class, uint64_t least);
+void magazine_return_room(struct heap *heap, struct cache *cache, uint32_t class);
+
 struct shortcut shortcut_to(const struct region *region, unsigned page_shift);
 
 /* Keeps the way to pointer in mind. The caches that are shared stay as they are. */
@@ -152,11 +157,23 @@ INLINE bool magazine_pop(struct magazine *magazine, char **start, slot_record **
     return true;
 }
 
+/*
+ * An empty magazine gets half of what it holds from the stock, a full one gives as much; false: it
+ * takes more than that. They are what the fast path meets once in a while, with code and data that
+ * are cold by then: so they touch little, and let the fast path go on, which is warm.
+ */
+bool magazine_refill_from_stock(struct heap *heap, uint32_t class);
+bool magazine_overflow_to_stock(struct heap *heap, uint32_t class);
+
 /* A slot for a thread whose magazine is empty: refills it by half. start NULL: *error. */
 struct slot magazine_refill(struct heap *heap, uint32_t class, int *error);
 
-/* Takes a slot back when the magazine is full: half of it, the oldest, goes. */
+/* Takes a slot back when the magazine is full: half of it, the oldest, goes. Purges if that is due.
+ */
 void magazine_overflow(struct heap *heap, uint32_t class, struct slot slot);
+
+/* For who has freed something: gives pages back to the kernel if that is due. */
+void magazines_purge_if_due(struct heap *heap);
 
 /* Counts bytes handed out (or, negative, taken back) by a thread, magazine or not. */
 void magazine_count_bytes(struct heap *heap, uint32_t class, int64_t bytes);
@@ -167,6 +184,19 @@ void magazines_flush(struct heap *heap);
 
 /* Flushes the thread's own, if it was asked to. */
 void magazines_follow_epoch(struct heap *heap, struct cache *cache);
+
+/* All slots of a cache's magazine go to their slabs, and its room to whoever wants it. Returns how
+ * many slots. Under its class's mutex. */
+size_t magazine_empty(struct heap *heap, struct cache *cache, uint32_t class);
+
+/*
+ * Stocks, under the class's mutex. Slots go to that of the home of the first one's slab, all of
+ * them or, if there is no room for all, none; and they come from that of the home that asks, as
+ * many as there are. stocks_empty: as magazine_empty, with those of all homes.
+ */
+bool stock_put(struct heap *heap, uint32_t class, const struct slot *slots, size_t count);
+size_t stock_take(struct heap *heap, const struct slab_request *request);
+size_t stocks_empty(struct heap *heap, uint32_t class);
 
 /* Sends all that a cache holds back to where it came from. */
 void magazines_empty(struct heap *heap, struct cache *cache);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "heap/slot.h"
 
+#include "base/check.h"
 #include "heap/large.h"
 
 struct place heap_place(const struct heap *heap, const void *pointer)
@@ -130,6 +131,11 @@ void *slot_allocate_any(struct heap *heap, uint32_t class, size_t size)
     return issue(heap, class, slot, size);
 }
 
+bool slot_refilled(struct heap *heap, size_t size)
+{
+    return size <= cache_mine->size_max && magazine_refill_from_stock(heap, size_class_of(size));
+}
+
 void *slot_allocate_slow(struct heap *heap, size_t size, uint32_t class, int *error)
 {
     struct slot slot = magazine_refill(heap, class, error);
@@ -170,6 +176,16 @@ void slot_free_damaged(struct heap *heap, char *start, size_t size)
 
 void slot_free_full(struct heap *heap, char *start, size_t size)
 {
+    uint32_t class = size_class_of(size);
+    if (LIKELY(magazine_overflow_to_stock(heap, class))) {
+        const struct shortcut *shortcut = cache_shortcut(cache_mine, start);
+        slot_record *record = shortcut->records + slot_place(shortcut, start);
+        INVARIANT(heap_place(heap, start).class == class);
+        INVARIANT(heap_place(heap, start).slot.record == record);
+        put_away(heap, class, (struct slot){start, record}, size);
+        magazines_purge_if_due(heap);
+        return;
+    }
     struct place place = heap_place(heap, start);
     put_away(heap, place.class, place.slot, size);
 }

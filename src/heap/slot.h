@@ -58,6 +58,8 @@ NORETURN void heap_report_bad(struct heap *heap, const void *pointer, bool freei
  */
 typedef void *slot_allocate_slowly(size_t size);
 void *slot_allocate_slow(struct heap *heap, size_t size, uint32_t class, int *error);
+/* The stock has filled the thread's magazine for this size: the fast path finds something now. */
+bool slot_refilled(struct heap *heap, size_t size);
 void *slot_issue_dirty(struct heap *heap, char *start, slot_record *record, size_t size);
 void slot_free_far(struct heap *heap, void *pointer, size_t size);
 void slot_free_aligned(struct heap *heap, void *pointer, size_t size);

@@ -262,10 +262,10 @@ INLINE bool shape_canary_holds(struct slot_shape shape, char *start, char *end, 
                                     (unaligned_block){turned, turned});
     if ((const char *)first != end - BLOCK) {
         char *blocks = shape_blocks(start, size);
-        wrong |= *block_at(end - BLOCK) ^ (wipe_block){word, word};
+        wrong |= *block_at(end - BLOCK) ^ (wipe_block) { word, word };
         UNROLLED
         for (size_t at = 2 * BLOCK; at <= shape.step; at += BLOCK) {
-            wrong |= *block_at(shape_higher(end - at, blocks)) ^ (wipe_block){word, word};
+            wrong |= *block_at(shape_higher(end - at, blocks)) ^ (wipe_block) { word, word };
         }
     }
     return block_is_zero(wrong);

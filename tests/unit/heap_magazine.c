@@ -25,21 +25,6 @@ static int end(void **state)
     return 0;
 }
 
-static struct magazine *mine(void)
-{
-    return &cache_mine->magazines[size_class_of(SIZE)];
-}
-
-static struct magazine *stocked(void)
-{
-    return &heap->stocks[0]->magazines[size_class_of(SIZE)];
-}
-
-static uint64_t free_slots(void)
-{
-    return counter_read(&heap->slabs[size_class_of(SIZE)].free_slots);
-}
-
 static void an_empty_magazine_refills_half(void **state)
 {
     (void)state;
@@ -115,186 +100,82 @@ static void slots_come_out_last_in_first_out(void **state)
     assert_int_equal(magazine_count(&magazine), 0);
 }
 
-/* ---- the stock ---- */
+/* ---- with the stock alone ---- */
 
-/* Takes what the magazine holds. */
-static void drain(void)
-{
-    while (magazine_count(mine()) > 0) {
-        (void)keeper_get(heap, SIZE);
-    }
-}
-
-/* Frees buffers from `from` on, until the magazine has overflown. Returns the next. */
-static size_t overflow_once(size_t from)
-{
-    uint32_t before = 0;
-    do {
-        before = magazine_count(mine());
-        give(from, from + 1);
-        from++;
-    } while (magazine_count(mine()) > before);
-    return from;
-}
-
-static void the_older_half_goes_to_the_stock_while_it_has_room(void **state)
+static void an_empty_magazine_is_refilled_from_the_stock_alone(void **state)
 {
     (void)state;
-    take(MANY);
-    drain();
-    uint32_t capacity = heap->classes.at[size_class_of(SIZE)].magazine;
-    uint64_t in_slabs = free_slots();
-    size_t next = overflow_once(0);
-    assert_int_equal(magazine_count(stocked()), capacity / 2);
-    for (size_t i = 0; i < capacity / 2; i++) {
-        assert_ptr_equal(stocked()->bottom[i].start, buffers[i]); /* the oldest, in order */
-        assert_ptr_equal(stocked()->bottom[i].record, heap_place(heap, buffers[i]).slot.record);
-    }
-    next = overflow_once(next);
-    assert_int_equal(magazine_count(stocked()), magazine_capacity(stocked()));
-    assert_int_equal(magazine_capacity(stocked()), capacity);
-    assert_int_equal(free_slots(), in_slabs);
-    /* No room for all of it: none of it. */
-    (void)overflow_once(next);
-    assert_int_equal(magazine_count(stocked()), capacity);
-    assert_int_equal(free_slots(), in_slabs + capacity / 2);
-    layer_check_heap(heap);
-}
-
-static void an_empty_magazine_takes_from_the_stock_first(void **state)
-{
-    (void)state;
+    uint32_t class = size_class_of(SIZE);
     take(MANY);
     (void)overflow_once(overflow_once(0));
+    assert_false(magazine_refill_from_stock(heap, class)); /* it is not empty */
     uint32_t held = magazine_count(stocked());
     uint32_t half = (magazine_capacity(mine()) + 1) / 2;
     uint64_t in_slabs = free_slots();
-    drain();
-    char *newest = stocked()->bottom[held - 1].start;
-    assert_ptr_equal(keeper_get(heap, SIZE), newest);
-    assert_int_equal(magazine_count(stocked()), held - half);
-    assert_int_equal(magazine_count(mine()), half - 1);
-    assert_int_equal(free_slots(), in_slabs);
-    layer_check_heap(heap);
-}
-
-struct taken {
-    uint32_t wanted;
-    uint32_t of_mine, left; /* buffers that this thread freed, and what the stock still has */
-};
-
-static void take_from_the_stock(void *context)
-{
-    struct taken *taken = context;
-    for (uint32_t i = 0; i < taken->wanted; i++) {
-        char *start = keeper_get(heap, SIZE);
-        for (size_t j = 0; j < MANY; j++) {
-            taken->of_mine += buffers[j] == start;
-        }
+    for (; held > 0; held -= half) {
+        drain();
+        char *newest = stocked()->bottom[held - 1].start;
+        assert_true(magazine_refill_from_stock(heap, class));
+        assert_int_equal(magazine_count(mine()), half);
+        assert_int_equal(magazine_count(stocked()), held - half);
+        assert_ptr_equal(keeper_get(heap, SIZE), newest);
     }
-    taken->left = magazine_count(stocked());
-    heap_thread_exit(heap, cache_mine);
-}
-
-static void another_thread_of_its_home_takes_what_one_has_too_many_of(void **state)
-{
-    (void)state;
-    take(MANY);
     drain();
-    (void)overflow_once(overflow_once(0));
-    struct taken taken = {.wanted = magazine_count(stocked())};
-    uint64_t in_slabs = free_slots();
-    assert_true(taken.wanted > 0);
-    heap->next_home = cache_mine->home;
-    layer_in_thread(take_from_the_stock, &taken);
-    assert_int_equal(taken.of_mine, taken.wanted);
-    assert_int_equal(taken.left, 0);
+    assert_false(magazine_refill_from_stock(heap, class));
+    assert_int_equal(magazine_count(mine()), 0);
     assert_int_equal(free_slots(), in_slabs);
     layer_check_heap(heap);
 }
 
-static void a_thread_of_another_home_does_not(void **state)
+static void a_full_magazine_overflows_to_the_stock_alone(void **state)
 {
     (void)state;
+    uint32_t class = size_class_of(SIZE);
+    size_t next = 0;
     take(MANY);
     drain();
-    (void)overflow_once(overflow_once(0));
-    struct taken taken = {.wanted = magazine_count(stocked())};
-    layer_in_thread(take_from_the_stock, &taken);
-    assert_int_equal(taken.of_mine, 0);
-    assert_int_equal(taken.left, taken.wanted);
+    uint64_t in_slabs = free_slots();
+    for (uint32_t held = 0;; held = magazine_count(stocked())) {
+        while (magazine_count(mine()) < magazine_capacity(mine())) {
+            give(next, next + 1);
+            next++;
+        }
+        char *oldest = mine()->bottom->start;
+        if (!magazine_overflow_to_stock(heap, class)) {
+            break;
+        }
+        assert_ptr_equal(stocked()->bottom[held].start, oldest);
+        assert_int_equal(magazine_count(mine()), magazine_capacity(mine()) / 2);
+    }
+    /* There was no room for all of it: nothing has moved. */
+    assert_int_equal(magazine_count(mine()), magazine_capacity(mine()));
+    assert_int_equal(magazine_count(stocked()), magazine_capacity(stocked()));
+    assert_int_equal(free_slots(), in_slabs);
     layer_check_heap(heap);
 }
 
-/* As a consumer of what another produces. */
-static void free_all(void *context)
+static void find_no_magazine(void *context)
 {
     (void)context;
-    assert_int_not_equal(cache_own(heap)->home, 0);
-    give(0, MANY);
-    heap_thread_exit(heap, cache_mine);
+    for (uint32_t class = 0; class < heap->classes.count; class ++) {
+        assert_false(magazine_refill_from_stock(heap, class));
+        assert_false(magazine_overflow_to_stock(heap, class));
+    }
 }
 
-static void slots_go_to_the_stock_of_their_home(void **state)
+static void who_has_no_magazine_or_is_to_flush_it_goes_another_way(void **state)
 {
     (void)state;
     take(MANY);
+    (void)overflow_once(overflow_once(0));
+    layer_in_thread(find_no_magazine, NULL);
     drain();
-    assert_int_equal(magazine_count(stocked()), 0);
-    layer_in_thread(free_all, NULL);
-    assert_true(magazine_count(stocked()) > 0);
-    for (uint32_t home = 1; home < HOMES; home++) {
-        const struct cache *stock = cache_stock(heap, home);
-        assert_true(stock == NULL || magazine_count(&stock->magazines[size_class_of(SIZE)]) == 0);
-    }
-    layer_check_heap(heap);
-}
-
-static void take_some(void *context)
-{
-    char **starts = context;
-    for (size_t i = 0; i < 20; i++) {
-        starts[i] = keeper_get(heap, SIZE);
-    }
-}
-
-static void locked_slots_of_another_home_come_before_unlocked_pages(void **state)
-{
-    (void)state;
-    static char *starts[8 * MANY];
-    char *others[20];
-    size_t count = 0;
-    layer_end_heap(heap);
-    config.pages.best_effort = true;
-    config.pages.lock_limit = 32 * config.pages.page_size;
-    heap = layer_heap(&config);
-    while (counter_read(&heap->pages.counters.unlocked) == 0) {
-        assert_true(count < sizeof(starts) / sizeof(starts[0]));
-        starts[count++] = keeper_get(heap, SIZE);
-    }
-    heap_free(heap, starts[--count], SIZE);
-    magazines_flush(heap);
-    assert_int_equal(counter_read(&heap->pages.counters.unlocked), 0);
-    /* In this thread's magazine, and in the stock. */
-    for (size_t i = 0; i < 40; i++) {
-        heap_free(heap, starts[--count], SIZE);
-    }
-    layer_in_thread(take_some, others);
-    assert_int_equal(counter_read(&heap->pages.counters.unlocked), 0);
-    layer_check_heap(heap);
-}
-
-static void without_a_stock_all_goes_to_the_slabs(void **state)
-{
-    (void)state;
-    take(MANY);
-    heap->stocks[0] = NULL; /* there was no memory for one */
-    give(0, MANY);
-    layer_check_heap(heap);
-    take(MANY);
-    give(0, MANY);
-    magazines_flush(heap);
-    assert_int_equal(layer_numbers(heap).all_slots, 0);
+    uint32_t held = magazine_count(stocked());
+    atomic_fetch_add_explicit(&heap->epoch, 1, memory_order_relaxed);
+    assert_false(magazine_refill_from_stock(heap, size_class_of(SIZE)));
+    assert_int_equal(magazine_count(stocked()), held);
+    take(1);
+    assert_int_equal(cache_mine->epoch, heap->epoch);
     layer_check_heap(heap);
 }
 
@@ -441,6 +322,48 @@ static void flushing_returns_the_room(void **state)
     layer_check_heap(heap);
 }
 
+/* ---- purging ---- */
+
+static void who_has_no_magazine_purges_too(void **state)
+{
+    enum { BIG = 4000, COUNT = 8 };
+    char *starts[COUNT];
+    (void)state;
+    layer_end_heap(heap);
+    config.pages.lock_limit = 64 * 1024; /* two slots of this size are more than a 16th of it */
+    config.pages.purge_limit = 0;
+    heap = layer_heap(&config);
+    for (size_t i = 0; i < COUNT; i++) {
+        starts[i] = keeper_get(heap, BIG);
+    }
+    assert_int_equal(magazine_capacity(&cache_mine->magazines[size_class_of(BIG)]), 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        heap_free(heap, starts[i], BIG);
+    }
+    assert_int_equal(counter_read(&heap->pages.counters.dirty), 0);
+    assert_true(counter_read(&heap->pages.counters.purges) > 0);
+    layer_check_heap(heap);
+}
+
+static void so_does_who_gives_to_the_stock_alone(void **state)
+{
+    (void)state;
+    layer_end_heap(heap);
+    config.pages.purge_limit = 0;
+    heap = layer_heap(&config);
+    take(MANY);
+    drain();
+    struct run run;
+    size_t cold = 0;
+    assert_int_equal(pages_take(&heap->pages, 1, false, &run, &cold), 0);
+    pages_give(&heap->pages, run);
+    assert_true(counter_read(&heap->pages.counters.dirty) > 0);
+    (void)overflow_once(0);
+    assert_true(magazine_count(stocked()) > 0);
+    assert_int_equal(counter_read(&heap->pages.counters.dirty), 0);
+    layer_check_heap(heap);
+}
+
 /* ---- epochs ---- */
 
 struct visitor {
@@ -523,22 +446,19 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_magazine_flushes_the_older_half, fresh, end),
         cmocka_unit_test_setup_teardown(a_steady_load_takes_no_mutex, fresh, end),
         cmocka_unit_test(slots_come_out_last_in_first_out),
-        cmocka_unit_test_setup_teardown(the_older_half_goes_to_the_stock_while_it_has_room, fresh,
+        cmocka_unit_test_setup_teardown(an_empty_magazine_is_refilled_from_the_stock_alone, fresh,
                                         end),
-        cmocka_unit_test_setup_teardown(an_empty_magazine_takes_from_the_stock_first, fresh, end),
-        cmocka_unit_test_setup_teardown(another_thread_of_its_home_takes_what_one_has_too_many_of,
+        cmocka_unit_test_setup_teardown(a_full_magazine_overflows_to_the_stock_alone, fresh, end),
+        cmocka_unit_test_setup_teardown(who_has_no_magazine_or_is_to_flush_it_goes_another_way,
                                         fresh, end),
-        cmocka_unit_test_setup_teardown(a_thread_of_another_home_does_not, fresh, end),
-        cmocka_unit_test_setup_teardown(slots_go_to_the_stock_of_their_home, fresh, end),
-        cmocka_unit_test_setup_teardown(locked_slots_of_another_home_come_before_unlocked_pages,
-                                        fresh, end),
-        cmocka_unit_test_setup_teardown(without_a_stock_all_goes_to_the_slabs, fresh, end),
         cmocka_unit_test_setup_teardown(magazines_that_nobody_used_are_emptied_after_a_purge, fresh,
                                         end),
         cmocka_unit_test_setup_teardown(a_magazine_that_was_used_stays, fresh, end),
         cmocka_unit_test_setup_teardown(all_magazines_hold_a_16th_of_the_limit, fresh, end),
         cmocka_unit_test_setup_teardown(without_room_all_goes_through_the_mutex, fresh, end),
         cmocka_unit_test_setup_teardown(flushing_returns_the_room, fresh, end),
+        cmocka_unit_test_setup_teardown(who_has_no_magazine_purges_too, fresh, end),
+        cmocka_unit_test_setup_teardown(so_does_who_gives_to_the_stock_alone, fresh, end),
         cmocka_unit_test_setup_teardown(others_flush_at_their_next_slow_path, fresh, end),
         cmocka_unit_test_setup_teardown(what_another_thread_frees_adds_up, fresh, end),
     };

@@ -24,4 +24,41 @@ static inline void give(size_t from, size_t to)
     }
 }
 
+/* ---- its magazine, and the stock of the first home ---- */
+
+static inline struct magazine *mine(void)
+{
+    return &cache_mine->magazines[size_class_of(SIZE)];
+}
+
+static inline struct magazine *stocked(void)
+{
+    return &heap->stocks[0]->magazines[size_class_of(SIZE)];
+}
+
+static inline uint64_t free_slots(void)
+{
+    return counter_read(&heap->slabs[size_class_of(SIZE)].free_slots);
+}
+
+/* Takes what the magazine holds. */
+static inline void drain(void)
+{
+    while (magazine_count(mine()) > 0) {
+        (void)keeper_get(heap, SIZE);
+    }
+}
+
+/* Frees buffers from `from` on, until the magazine has overflown. Returns the next. */
+static inline size_t overflow_once(size_t from)
+{
+    uint32_t before = 0;
+    do {
+        before = magazine_count(mine());
+        give(from, from + 1);
+        from++;
+    } while (magazine_count(mine()) > before);
+    return from;
+}
+
 #endif

@@ -381,6 +381,39 @@ static void a_spent_budget_flushes_the_threads_own_magazines(void **state)
     layer_check_heap(heap);
 }
 
+/* Of every size: what is freed overflows into the stock, and comes out of it again. */
+static void the_fast_path_goes_on_with_what_the_stock_has(void **state)
+{
+    enum { COUNT = 2 * MAGAZINE_SLOTS_MAX };
+    char *starts[COUNT];
+    (void)state;
+    for (size_t size = 1; size <= heap->classes.size_max; size = size * 2 + 3) {
+        struct magazine *mine = &cache_own(heap)->magazines[size_class_of(size)];
+        struct magazine *stock = &heap->stocks[0]->magazines[size_class_of(size)];
+        for (size_t i = 0; i < COUNT; i++) {
+            starts[i] = keeper_get(heap, size);
+        }
+        for (size_t i = 0; i < COUNT; i++) {
+            heap_free(heap, starts[i], size);
+        }
+        assert_true(magazine_count(stock) > 0);
+        assert_false(slot_refilled(heap, size)); /* the magazine holds some yet */
+        size_t taken = 0;
+        do {
+            while (magazine_count(mine) > 0) {
+                assert_non_null(slot_allocate(heap, size, keeper_no_more));
+                taken++;
+            }
+        } while (slot_refilled(heap, size));
+        assert_null(slot_allocate(heap, size, keeper_no_more));
+        assert_int_equal(magazine_count(stock), 0);
+        assert_true(taken > magazine_capacity(mine));
+        layer_check_heap(heap);
+    }
+    assert_false(slot_refilled(heap, heap->classes.size_max + 1));
+    assert_false(slot_refilled(heap, SIZE_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +428,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_check_is_not_the_other, fresh, end),
         cmocka_unit_test_setup_teardown(free_and_its_like_wait_for_a_claim_to_end, fresh, end),
         cmocka_unit_test_setup_teardown(a_claim_does_not_hide_a_wrong_size, fresh, end),
+        cmocka_unit_test_setup_teardown(the_fast_path_goes_on_with_what_the_stock_has, fresh, end),
         cmocka_unit_test_setup_teardown(a_spent_budget_flushes_the_threads_own_magazines, fresh,
                                         end),
     };

@@ -53,6 +53,7 @@ foreach(unit
     heap_slot_shape_32
     heap_slot_wide
     heap_spare
+    heap_stock
     heap_zeroize
     pages_bookkeeping
     pages_extents
