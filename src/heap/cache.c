@@ -106,6 +106,13 @@ uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_
     return units;
 }
 
+static void set_roomy(struct cache *cache, uint32_t class, bool roomy)
+{
+    uint64_t bit = UINT64_C(1) << class;
+    uint64_t others = atomic_load_explicit(&cache->roomy, memory_order_relaxed) & ~bit;
+    atomic_store_explicit(&cache->roomy, others | (roomy ? bit : 0), memory_order_relaxed);
+}
+
 void magazine_reserve_room(struct heap *heap, struct cache *cache, uint32_t class, uint64_t least)
 {
     const struct size_class *c = &heap->classes.at[class];
@@ -113,6 +120,7 @@ void magazine_reserve_room(struct heap *heap, struct cache *cache, uint32_t clas
     least = least > MAGAZINE_SLOTS_MIN ? least : MAGAZINE_SLOTS_MIN;
     mutex_lock(&heap->caches_mutex);
     magazine->limit = magazine->bottom + cache_reserve(heap, c->slot_size, least, c->magazine);
+    set_roomy(cache, class, magazine_capacity(magazine) > 0);
     mutex_unlock(&heap->caches_mutex);
 }
 
@@ -123,6 +131,7 @@ void magazine_return_room(struct heap *heap, struct cache *cache, uint32_t class
     mutex_lock(&heap->caches_mutex);
     heap->room_taken -= (uint64_t)magazine_capacity(magazine) * c->slot_size;
     magazine->limit = magazine->bottom;
+    set_roomy(cache, class, false);
     mutex_unlock(&heap->caches_mutex);
 }
 
@@ -165,6 +174,7 @@ void caches_forget(struct heap *heap)
             memset(cache->shortcuts, 0, sizeof(cache->shortcuts));
         }
         memset(&cache->spares, 0, sizeof(cache->spares));
+        atomic_store_explicit(&cache->roomy, 0, memory_order_relaxed);
         for (uint32_t class = 0; class < CLASS_MAX; class ++) {
             struct magazine *magazine = &cache->magazines[class];
             magazine_set_top(magazine, magazine->bottom);
@@ -222,6 +232,7 @@ void caches_validate(struct heap *heap)
             uint32_t capacity = magazine_capacity(magazine);
             REQUIRE(magazine_count(magazine) <= capacity);
             REQUIRE(cache->in_use || capacity == 0);
+            REQUIRE((capacity > 0) == ((cache->roomy >> class & 1) != 0));
             room += (uint64_t)capacity * heap->classes.at[class].slot_size;
         }
         REQUIRE(cache->in_use || cache->spares.room == 0);

@@ -20,26 +20,32 @@ static void put_slots(struct heap *heap, uint32_t class, const struct slot *slot
     mutex_unlock(&heap->slabs[class].mutex);
 }
 
+enum taker { TAKER_NONE, TAKER_STOCK, TAKER_SLABS };
+
 /* The oldest half of a full magazine goes to the stock; if that has no room, to the slabs, or not
- * at all. The most recent slots stay, still warm. */
-static bool give_oldest(struct heap *heap, struct magazine *magazine, uint32_t class, bool to_slabs)
+ * at all. The most recent slots stay, still warm. Returns who took them. */
+static enum taker give_oldest(struct heap *heap, struct magazine *magazine, uint32_t class,
+                              bool to_slabs)
 {
+    enum taker taker = TAKER_STOCK;
     uint32_t capacity = magazine_capacity(magazine);
     uint32_t count = half(magazine);
     INVARIANT(magazine_count(magazine) == capacity);
     mutex_lock(&heap->slabs[class].mutex);
-    bool given = stock_put(heap, class, magazine->bottom, count);
-    if (!given && to_slabs) {
+    if (!stock_put(heap, class, magazine->bottom, count)) {
+        taker = to_slabs ? TAKER_SLABS : TAKER_NONE;
+    }
+    if (taker == TAKER_SLABS) {
         slab_put(heap, class, magazine->bottom, count);
-        given = true;
     }
     mutex_unlock(&heap->slabs[class].mutex);
-    if (given) {
+    if (taker != TAKER_NONE) {
+        cache_mine->moved += count;
         memmove(magazine->bottom, magazine->bottom + count,
                 (capacity - count) * sizeof(struct slot));
         magazine_set_top(magazine, magazine->bottom + (capacity - count));
     }
-    return given;
+    return taker;
 }
 
 size_t magazine_empty(struct heap *heap, struct cache *cache, uint32_t class)
@@ -90,36 +96,6 @@ void magazines_follow_epoch(struct heap *heap, struct cache *cache)
     }
 }
 
-/* A magazine that looks as it did at the last look was not used, or might as well not have been:
- * its slots pin slabs, so they go back, and with them, maybe, pages to a class that needs some now.
- */
-static void flush_idle(struct heap *heap, struct cache *cache)
-{
-    for (uint32_t class = 0; class < heap->classes.count; class ++) {
-        struct magazine *magazine = &cache->magazines[class];
-        mutex_lock(&heap->slabs[class].mutex);
-        const struct slot *top = magazine_top(magazine);
-        uint64_t bytes = counter_read(&magazine->live_bytes);
-        if (top == cache->seen[class].top && bytes == cache->seen[class].live_bytes) {
-            (void)magazine_empty(heap, cache, class);
-        }
-        cache->seen[class].top = magazine_top(magazine);
-        cache->seen[class].live_bytes = bytes;
-        mutex_unlock(&heap->slabs[class].mutex);
-    }
-}
-
-static void look_for_idle(struct heap *heap, struct cache *cache)
-{
-    flush_idle(heap, cache);
-    spares_empty_idle(heap, cache);
-    for (uint32_t home = 0; home < HOMES; home++) {
-        if (cache_stock(heap, home) != NULL) {
-            flush_idle(heap, cache_stock(heap, home));
-        }
-    }
-}
-
 /* The thread's magazine of a class, with room if there is any; NULL: it has none. */
 static struct magazine *my_magazine(struct heap *heap, uint32_t class)
 {
@@ -159,13 +135,14 @@ bool magazine_refill_from_stock(struct heap *heap, uint32_t class)
     size_t taken = stock_take(heap, &request);
     mutex_unlock(&heap->slabs[class].mutex);
     magazine_set_top(magazine, magazine->bottom + taken);
+    cache_mine->moved += (int64_t)taken;
     return taken > 0;
 }
 
 bool magazine_overflow_to_stock(struct heap *heap, uint32_t class)
 {
     struct magazine *magazine = ready_magazine(heap, class);
-    return magazine != NULL && give_oldest(heap, magazine, class, false);
+    return magazine != NULL && give_oldest(heap, magazine, class, false) != TAKER_NONE;
 }
 
 /* ---- in every way ---- */
@@ -182,6 +159,7 @@ struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
     INVARIANT(magazine == NULL || magazine_count(magazine) == 0);
     mutex_lock(&heap->slabs[class].mutex);
     size_t taken = stock_take(heap, &request);
+    bool from_slabs = taken == 0;
     if (taken == 0) {
         taken = slab_take(heap, &request, error);
     }
@@ -195,6 +173,10 @@ struct slot magazine_refill(struct heap *heap, uint32_t class, int *error)
     if (taken > 0 && magazine != NULL) {
         slot = magazine->bottom[taken - 1];
         magazine_set_top(magazine, magazine->bottom + taken - 1);
+        cache_mine->moved += (int64_t)taken;
+        if (from_slabs) {
+            magazines_look_for_idle(heap);
+        }
     }
     return slot;
 }
@@ -205,19 +187,20 @@ void magazine_overflow(struct heap *heap, uint32_t class, struct slot slot)
     if (magazine == NULL) {
         put_slots(heap, class, &slot, 1);
     } else {
-        if (magazine_count(magazine) == magazine_capacity(magazine)) {
-            (void)give_oldest(heap, magazine, class, true);
-        }
+        bool full = magazine_count(magazine) == magazine_capacity(magazine);
+        bool to_slabs = full && give_oldest(heap, magazine, class, true) == TAKER_SLABS;
         (void)magazine_push(magazine, slot);
+        if (to_slabs) {
+            magazines_look_for_idle(heap);
+        }
     }
     magazines_purge_if_due(heap);
 }
 
 void magazines_purge_if_due(struct heap *heap)
 {
-    /* What was purged shows that other sizes are in demand now than before. */
     if (UNLIKELY(pages_purge_due(&heap->pages)) && cache_is_real(cache_mine)) {
-        look_for_idle(heap, cache_mine);
+        spares_empty_idle(heap, cache_mine);
     }
 }
 

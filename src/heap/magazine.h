@@ -50,6 +50,7 @@ enum { SHORTCUTS = 64 };
 struct cache {
     struct magazine magazines[CLASS_MAX];
     uint32_t home;
+    int64_t moved;   /* slots, from or to stocks and slabs, since the last look: see heap/idle.c */
     size_t size_max; /* that has a slot; for whoever may not look at the heap yet */
     /* To regions that this thread freed slots of, by granule. */
     struct shortcut shortcuts[SHORTCUTS];
@@ -57,10 +58,15 @@ struct cache {
     struct cache *next; /* of all caches */
     bool in_use;        /* under caches_mutex */
     uint64_t epoch;
+    _Atomic uint64_t roomy; /* a bit for each magazine that has room; under caches_mutex */
+    /* How often slots came or went, if this is a stock; under the classes' mutexes. */
+    uint64_t exchanges[CLASS_MAX];
+    /* What this thread saw when it last looked for idle magazines: see heap/idle.c. */
     struct {
         const struct slot *top;
         uint64_t live_bytes;
-    } seen[CLASS_MAX];   /* of its magazines, when the idle ones were last looked for */
+        uint64_t exchanges; /* of all stocks */
+    } seen[CLASS_MAX];
     struct slot slots[]; /* of all magazines, one after the other */
 };
 
@@ -197,6 +203,9 @@ size_t magazine_empty(struct heap *heap, struct cache *cache, uint32_t class);
 bool stock_put(struct heap *heap, uint32_t class, const struct slot *slots, size_t count);
 size_t stock_take(struct heap *heap, const struct slab_request *request);
 size_t stocks_empty(struct heap *heap, uint32_t class);
+
+/* For the calling thread, which has a cache, when it has been to the slabs. */
+void magazines_look_for_idle(struct heap *heap);
 
 /* Sends all that a cache holds back to where it came from. */
 void magazines_empty(struct heap *heap, struct cache *cache);

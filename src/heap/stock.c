@@ -27,6 +27,7 @@ bool stock_put(struct heap *heap, uint32_t class, const struct slot *slots, size
     }
     memcpy(top, slots, count * sizeof(*slots));
     magazine_set_top(stock, top + count);
+    cache->exchanges[class]++;
     return true;
 }
 
@@ -43,6 +44,7 @@ size_t stock_take(struct heap *heap, const struct slab_request *request)
         struct slot *top = magazine_top(stock) - taken;
         memcpy(request->slots, top, taken * sizeof(*top));
         magazine_set_top(stock, top);
+        cache->exchanges[request->class]++;
     }
     return taken;
 }

@@ -39,6 +39,7 @@ foreach(unit
     heap_fork
     heap_fork_modes
     heap_heap
+    heap_idle
     heap_large
     heap_large_change
     heap_live
