@@ -90,14 +90,13 @@ struct cache *cache_own(struct heap *heap)
 
 /* ---- room ---- */
 
-enum { ROOM_SHARE = 4 };
-
-uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most)
+uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most,
+                       uint64_t share)
 {
     uint64_t limit =
         lock_budget_magazines(atomic_load_explicit(&heap->pages.limit_seen, memory_order_relaxed));
     uint64_t left = limit > heap->room_taken ? limit - heap->room_taken : 0;
-    uint64_t fits = left / ROOM_SHARE / unit;
+    uint64_t fits = left / share / unit;
     if (fits < least) {
         fits = left / unit >= least ? least : 0;
     }
@@ -105,6 +104,9 @@ uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_
     heap->room_taken += units * unit;
     return units;
 }
+
+/* Of what is left, so much for one: most programs use some twenty classes. */
+enum { MAGAZINE_SHARE = 16 };
 
 static void set_roomy(struct cache *cache, uint32_t class, bool roomy)
 {
@@ -119,7 +121,8 @@ void magazine_reserve_room(struct heap *heap, struct cache *cache, uint32_t clas
     struct magazine *magazine = &cache->magazines[class];
     least = least > MAGAZINE_SLOTS_MIN ? least : MAGAZINE_SLOTS_MIN;
     mutex_lock(&heap->caches_mutex);
-    magazine->limit = magazine->bottom + cache_reserve(heap, c->slot_size, least, c->magazine);
+    magazine->limit =
+        magazine->bottom + cache_reserve(heap, c->slot_size, least, c->magazine, MAGAZINE_SHARE);
     set_roomy(cache, class, magazine_capacity(magazine) > 0);
     mutex_unlock(&heap->caches_mutex);
 }

@@ -101,11 +101,12 @@ INLINE struct shortcut *cache_shortcut(struct cache *cache, const void *pointer)
 
 /*
  * All caches together may hold 1/16 of the lock limit: each slot in one pins a slab. Reserves room
- * for up to `most` units. One may have a quarter of what is left at the most, so that there is
- * something for the next one; but `least` if there are as many. Returns how many. Under
- * caches_mutex, as is what speaks of the room.
+ * for up to `most` units, but no more than a `share` of what is left, so that there is something
+ * for the next one; but `least` if there are as many. Returns how many. Under caches_mutex, as is
+ * what speaks of the room.
  */
-uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most);
+uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most,
+                       uint64_t share);
 
 /* Room for a magazine of the cache's: for `least` slots or more, and two; for none, if there is not
  * that much. Under the class's mutex, if it is a stock's. */

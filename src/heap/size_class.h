@@ -28,8 +28,8 @@ enum {
     ALIGNED_MAX = 4096,
     ALIGNED_FIRST = 41, /* the first aligned class: behind all that any page size has */
     CLASS_MAX = 49,
-    MAGAZINE_SLOTS_MAX = 32,
-    MAGAZINE_BYTES_MAX = 16384,
+    MAGAZINE_SLOTS_MAX = 64,
+    MAGAZINE_BYTES_MAX = 24576,
     MAGAZINE_SLOTS_MIN = 2
 };
 

@@ -204,8 +204,7 @@ static size_t take_from(struct heap *heap, struct slab *slab, struct slot *slots
 /* What other homes have is left to them, unless it is so much that memory would be wasted. */
 enum { SLABS_LEFT_ALONE = 4 };
 
-static struct slab *find(struct heap *heap, const struct slab_request *request, bool may_make,
-                         int *error)
+static struct slab *find(const struct heap *heap, const struct slab_request *request)
 {
     const struct size_class *c = &heap->classes.at[request->class];
     const struct class_slabs *slabs = &heap->slabs[request->class];
@@ -214,19 +213,23 @@ static struct slab *find(struct heap *heap, const struct slab_request *request, 
     if (slab == NULL && (many || request->any_way)) {
         slab = fullest_elsewhere(slabs, request->home);
     }
-    if (slab == NULL && may_make) {
-        slab = make(heap, request, error);
-        slab = slab != NULL ? slab : fullest_elsewhere(slabs, request->home);
-    }
     return slab;
 }
 
 size_t slab_take(struct heap *heap, const struct slab_request *request, int *error)
 {
     size_t taken = 0;
+    bool made = false;
     while (taken < request->count) {
-        /* One new slab is enough to go on with; the rest of the magazine can wait. */
-        struct slab *slab = find(heap, request, taken == 0, error);
+        struct slab *slab = find(heap, request);
+        /* What is left of a slab may be too little to come for, but one new slab is enough to go on
+         * with: the rest of the magazine can wait. */
+        if (slab == NULL && !made && taken < (request->count + 3) / 4) {
+            made = true;
+            slab = make(heap, request, error);
+            slab = slab != NULL ? slab
+                                : fullest_elsewhere(&heap->slabs[request->class], request->home);
+        }
         if (slab == NULL) {
             break;
         }

@@ -3,6 +3,9 @@
 
 #include "heap/magazine.h"
 
+/* Of the room that is left, so much for one thread's. */
+enum { SPARES_SHARE = 4 };
+
 /* Room for so many bytes in all. Only a cache that is the thread's own gets any, and who has set
  * how much may stay in RAM gets none. What was refused once is not asked for again before they were
  * flushed: room that is given back meanwhile is for magazines. */
@@ -19,7 +22,7 @@ static NOINLINE void make_room(struct heap *heap, size_t wanted)
     }
     size_t pages = (wanted - spares->room) >> heap->page_shift;
     mutex_lock(&heap->caches_mutex);
-    uint64_t given = cache_reserve(heap, heap->page_size, 0, pages);
+    uint64_t given = cache_reserve(heap, heap->page_size, 0, pages, SPARES_SHARE);
     if (given == pages) {
         spares->room = wanted;
     } else {

@@ -147,7 +147,7 @@ static void every_offset_of_a_slab_has_its_slot(void **state)
     }
 }
 
-static void magazines_hold_16_kib_but_2_to_32_slots(void **state)
+static void magazines_hold_24_kib_but_2_to_64_slots(void **state)
 {
     (void)state;
     for (size_t i = 0; i < PAGE_SIZES; i++) {
@@ -157,8 +157,8 @@ static void magazines_hold_16_kib_but_2_to_32_slots(void **state)
             if (is_unused(class)) {
                 continue;
             }
-            size_t fit = 16384 / c->slot_size;
-            assert_int_equal(c->magazine, fit < 2 ? 2 : fit > 32 ? 32 : fit);
+            size_t fit = 24576 / c->slot_size;
+            assert_int_equal(c->magazine, fit < 2 ? 2 : fit > 64 ? 64 : fit);
         }
     }
 }
@@ -213,7 +213,7 @@ int main(void)
         cmocka_unit_test(every_slot_size_is_a_multiple_of_16_and_a_slab_has_room),
         cmocka_unit_test(slabs_are_short_and_waste_little),
         cmocka_unit_test(every_offset_of_a_slab_has_its_slot),
-        cmocka_unit_test(magazines_hold_16_kib_but_2_to_32_slots),
+        cmocka_unit_test(magazines_hold_24_kib_but_2_to_64_slots),
         cmocka_unit_test(sizes_without_a_class_here_find_an_empty_one),
         cmocka_unit_test(aligned_classes_begin_at_their_multiples),
     };

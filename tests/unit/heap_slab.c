@@ -187,9 +187,11 @@ static void a_take_makes_one_slab_at_most(void **state)
     size_t count = heap->classes.at[class].slots;
     assert_int_equal(take(class, slots, 100), count);
     assert_int_equal(take(class, slots + count, count + 1), count);
+    /* What is free comes first, and if it is a quarter of what is wanted, none is made. */
+    put(class, slots, (count + 3) / 4);
+    assert_int_equal(take(class, slots, count), (count + 3) / 4);
     put(class, slots, 1);
-    /* What is free comes first, and then none is made. */
-    assert_int_equal(take(class, slots, count), 1);
+    assert_int_equal(take(class, slots, count), count);
     check(class);
 }
 

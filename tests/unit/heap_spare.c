@@ -181,6 +181,26 @@ static void a_small_lock_limit_leaves_no_room(void **state)
     layer_check_heap(heap);
 }
 
+/* What threads may keep is 1/16 of the limit, and spares get a quarter of what is left of it. */
+static void some_room_is_left_to_magazines(void **state)
+{
+    (void)state;
+    struct heap_config config = layer_heap_config();
+    char *starts[3];
+    layer_end_heap(heap);
+    config.pages.lock_limit = 16 * 5 * size;
+    begin(&config);
+    for (size_t i = 0; i < 3; i++) {
+        starts[i] = keeper_get(heap, size);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        give(starts[i]);
+    }
+    assert_int_equal(kept(), 2);
+    assert_int_equal(heap->room_taken, 2 * size);
+    layer_check_heap(heap);
+}
+
 static void room_is_taken_as_it_is_needed(void **state)
 {
     (void)state;
@@ -326,6 +346,7 @@ int main(void)
         TEST(there_are_only_so_many),
         TEST(and_not_more_bytes_than_there_is_room_for),
         TEST(a_small_lock_limit_leaves_no_room),
+        TEST(some_room_is_left_to_magazines),
         TEST(room_is_taken_as_it_is_needed),
         TEST(who_has_set_what_may_stay_keeps_none),
         TEST(what_could_not_be_locked_is_not_kept),
