@@ -108,6 +108,8 @@ uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_
 /* Of what is left, so much for one: most programs use some twenty classes. */
 enum { MAGAZINE_SHARE = 16 };
 
+_Static_assert(CLASS_MAX <= 64, "a class has a bit of its own in roomy");
+
 static void set_roomy(struct cache *cache, uint32_t class, bool roomy)
 {
     uint64_t bit = UINT64_C(1) << class;
