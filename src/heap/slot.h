@@ -75,14 +75,16 @@ void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void
                         size_t size);
 
 /* The fast path of sizes that are no key's, */
-void *slot_allocate_other(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
-void slot_free_other(struct heap *heap, size_t class, char *start, slot_record *record,
-                     size_t size);
+typedef void *slot_allocator(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
+typedef void slot_freer(struct heap *heap, size_t class, char *start, slot_record *record,
+                        size_t size);
+slot_allocator slot_allocate_other;
+slot_freer slot_free_other;
 
-/* and of all above 120 bytes: see heap/slot_wide.h. */
+/* and of those above 120 bytes, shape by shape: see heap/slot_wide.h. */
 struct slot_wide {
-    void *(*allocate)(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
-    void (*free)(struct heap *heap, size_t class, char *start, slot_record *record, size_t size);
+    slot_allocator *allocate_272, *allocate_528, *allocate_longer;
+    slot_freer *free_272, *free_528, *free_longer;
     /* Of long memory: start is aligned to 16, size is a multiple of 16. */
     void (*wipe)(void *start, size_t size);
     /* Are the first CHECK_FREE_MAX bytes zero? */
@@ -100,33 +102,16 @@ bool slot_wiped_by_fork(const struct heap *heap, const void *start, size_t size,
 /* ---- allocating ---- */
 
 /*
- * The sizes that come first: 16 to 56 bytes, in multiples of 8, as keys are. Their slack is a whole
- * word or two, so its first word and its last are all of it.
+ * The sizes that come first: 16 to 120 bytes, in multiples of 8, as keys are. Their slack is a
+ * whole word or two, so its first word and its last are all of it.
  */
-enum {
-    KEY_MIN = 16,
-    KEY_MAX = 56,
-    LONG_KEY_MIN = 64,
-    LONG_KEY_MAX = 120,
-    KEY_STEP = 8,
-    SIZE_BITS = 8 * sizeof(size_t)
-};
+enum { KEY_MIN = 16, KEY_MAX = 120, KEY_STEP = 8, SIZE_BITS = 8 * sizeof(size_t) };
 
 /* One comparison for the bounds and the multiple. */
-INLINE bool slot_is_step_between(size_t size, size_t least, size_t most)
-{
-    size_t above = size - least;
-    return (above / KEY_STEP | above << (SIZE_BITS - 3)) <= (most - least) / KEY_STEP;
-}
-
 INLINE bool slot_is_key(size_t size)
 {
-    return slot_is_step_between(size, KEY_MIN, KEY_MAX);
-}
-
-INLINE bool slot_is_long_key(size_t size)
-{
-    return slot_is_step_between(size, LONG_KEY_MIN, LONG_KEY_MAX);
+    size_t above = size - KEY_MIN;
+    return (above / KEY_STEP | above << (SIZE_BITS - 3)) <= (KEY_MAX - KEY_MIN) / KEY_STEP;
 }
 
 /* This thread's magazine of the class whose slots are `above` bytes longer than the shape's first.
@@ -167,7 +152,10 @@ INLINE void *slot_allocate(struct heap *heap, size_t size, slot_allocate_slowly 
     if (UNLIKELY(!slot_is_key(size))) {
         return slot_allocate_other(heap, size, slowly);
     }
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_KEY);
+    if (LIKELY(size <= SHAPE_KEY.size_max)) {
+        return slot_allocate_shaped(heap, size, slowly, SHAPE_KEY);
+    }
+    return slot_allocate_shaped(heap, size, slowly, SHAPE_LONG_KEY);
 }
 
 /* ---- freeing ---- */
@@ -256,11 +244,10 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, voi
         slot_free_stale(slot.start);
         return;
     }
-    /* The record may come late from memory, so what is to be done does not depend on the length but
-     * where it is easily guessed: a wrong guess would be noticed only then. */
+    /* The record may come late from memory, so what is to be done depends on the class, and on the
+     * length only where it is easily guessed: a wrong guess would be noticed only then. */
     size_t class = entry_class(entry);
-    if (UNLIKELY(class - SHAPE_KEY.first > SHAPE_KEY_CLASSES - 1) ||
-        UNLIKELY(!slot_is_key(length))) {
+    if (UNLIKELY(!slot_is_key(length))) {
         slot_free_other(heap, class, slot.start, slot.record, length);
         return;
     }
@@ -270,7 +257,11 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, voi
         slot_free_shaped(heap, SHAPE_48.first, slot, length, SHAPE_48);
         return;
     }
-    slot_free_shaped(heap, class, slot, length, SHAPE_KEY);
+    if (LIKELY(class < SHAPE_LONG_KEY.first)) {
+        slot_free_shaped(heap, class, slot, length, SHAPE_KEY);
+        return;
+    }
+    slot_free_shaped(heap, class, slot, length, SHAPE_LONG_KEY);
 }
 
 /* Regions that this thread has not freed anything of yet, large buffers, NULL and what is none of

@@ -58,7 +58,7 @@ struct slot_shape {
 #define SHAPE_1040                                                                                 \
     ((struct slot_shape){SHAPE_IS_WIDE, 17, 656, 128, CANARY_WIDE, 512, 1040 - CANARY_WIDE})
 
-enum { SHAPE_KEY_CLASSES = 3, SHAPE_1040_END = 21 };
+enum { SHAPE_1040_END = 21 };
 
 /* What the slot for a size has more than the shape's first class: a multiple of its step. */
 INLINE size_t shape_above(struct slot_shape shape, size_t size)

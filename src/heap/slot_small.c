@@ -7,38 +7,43 @@ SLOT_FUNCTIONS(16)
 SLOT_FUNCTIONS(64)
 SLOT_FUNCTIONS(128)
 
-/* Long keys first, 64 to 120 bytes in multiples of 8. Then shape after shape, not by halves: of
- * sizes that come at random one question is guessed wrong then, and not two or three. */
+/* Shape after shape, the most frequent one last. Who knows nothing of the next size guesses that it
+ * is that one, each time: one question at the most is answered against the guess, and none where it
+ * is right. The shape of two doublings comes more often than those of one. */
 void *slot_allocate_other(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
 {
-    if (slot_is_long_key(size)) {
-        return slot_allocate_shaped(heap, size, slowly, SHAPE_LONG_KEY);
+    const struct slot_wide *wide = heap_wide(heap);
+    if (size > SHAPE_528.size_max) {
+        return wide->allocate_longer(heap, size, slowly);
     }
-    if (size <= SHAPE_16.size_max) {
-        return allocate_16(heap, size, slowly);
+    if (size > SHAPE_272.size_max) {
+        return wide->allocate_528(heap, size, slowly);
     }
-    if (size <= SHAPE_64.size_max) {
-        return allocate_64(heap, size, slowly);
+    if (size > SHAPE_128.size_max) {
+        return wide->allocate_272(heap, size, slowly);
     }
-    if (size <= SHAPE_128.size_max) {
+    if (size > SHAPE_64.size_max) {
         return allocate_128(heap, size, slowly);
     }
-    return heap_wide(heap)->allocate(heap, size, slowly);
+    return LIKELY(size > SHAPE_16.size_max) ? allocate_64(heap, size, slowly)
+                                            : allocate_16(heap, size, slowly);
 }
 
 void slot_free_other(struct heap *heap, size_t class, char *start, slot_record *record, size_t size)
 {
-    bool is_128 = class - SHAPE_128.first < SHAPE_272.first - SHAPE_128.first;
-    if (is_128 && size % KEY_STEP == 0) {
-        slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_LONG_KEY);
-    } else if (class < SHAPE_64.first) {
-        free_16(heap, class, start, record, size);
-    } else if (class < SHAPE_128.first) {
-        free_64(heap, class, start, record, size);
-    } else if (is_128) {
+    const struct slot_wide *wide = heap_wide(heap);
+    if (class >= SHAPE_1040.first) {
+        wide->free_longer(heap, class, start, record, size);
+    } else if (class >= SHAPE_528.first) {
+        wide->free_528(heap, class, start, record, size);
+    } else if (class >= SHAPE_272.first) {
+        wide->free_272(heap, class, start, record, size);
+    } else if (class >= SHAPE_128.first) {
         free_128(heap, class, start, record, size);
+    } else if (LIKELY(class >= SHAPE_64.first)) {
+        free_64(heap, class, start, record, size);
     } else {
-        heap_wide(heap)->free(heap, class, start, record, size);
+        free_16(heap, class, start, record, size);
     }
 }
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-#include "heap/slot_wide.h"
+#include "heap/slot_wide_body.h"
 
 const struct slot_wide slot_wide_any = {
-    .allocate = wide_allocate,
-    .free = wide_free,
+    SLOT_WIDE_FUNCTIONS,
     .wipe = wipe,
-    .begins_zero = wide_begins_zero,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* For processors with AVX2: this file alone is compiled for them, and none of it runs on others. */
 #include "heap/slot_line_avx2.h"
-#include "heap/slot_wide.h"
+#include "heap/slot_wide_body.h"
 
 INLINE void wipe_lines(char *at, size_t size)
 {
@@ -35,8 +35,6 @@ static void wipe_long(void *start, size_t size)
 }
 
 const struct slot_wide slot_wide_avx2 = {
-    .allocate = wide_allocate,
-    .free = wide_free,
+    SLOT_WIDE_FUNCTIONS,
     .wipe = wipe_long,
-    .begins_zero = wide_begins_zero,
 };

@@ -8,15 +8,15 @@
 # the same must not stand in for each other. What is stored to the stack counts nothing.
 
 BEGIN {
-    # Slots of 48 bytes by themselves, and up to 64.
-    needs("secure_free secure_free_sized slot_free_threaded", 80, 1)
+    # Slots of 48 bytes by themselves, up to 64, and up to 128: whose places may be those of the others.
+    needs("secure_free secure_free_sized slot_free_threaded", 128, 1)
     needs("free_16", 16, 1)
     needs("free_64", 64, 1)
-    needs("free_128 slot_free_other", 128, 1)
+    needs("free_128", 128, 1)
     # Twice: with registers of 16 bytes, and with those of 32.
     needs("free_272", 272, 2)
     needs("free_528", 528, 2)
-    needs("free_1040", 1040, 2)
+    needs("free_longer", 1040, 2)
     # A turn of its loop, and the block at the end.
     needs("wipe_long", 144, 1)
 }
