@@ -348,7 +348,7 @@ function draw_keys(    count, x) {
 }
 
 function draw_latency(    list, names, count, i) {
-    begin_picture("latency", "the time of one replacement, of 400,000", 440)
+    begin_picture("latency", "the time of one replacement, of 80,000", 440)
     count = split("p50_ns p99_ns p99.9_ns p99.99_ns max_ns", list, " ")
     for (i = 1; i <= count; i++)
         names[i] = show_metric(list[i])

@@ -7,7 +7,7 @@
 
 #include "bench/bench.h"
 
-enum { LIVE = 1000, THREADS_MAX = 64, LATENCIES = 400000 };
+enum { LIVE = 1000, THREADS_MAX = 64, LATENCIES = 80000, WARM_STEPS = 40000 };
 
 struct worker {
     const struct bench *bench;
@@ -134,7 +134,7 @@ void bench_latency(const struct bench *bench)
     worker.random.state = 1;
     fill(&worker);
     memset(times, 1, sizeof(times)); /* or one step in 512 pays for a page of it */
-    work_alone(&worker, LATENCIES / 10);
+    work_alone(&worker, WARM_STEPS);
     double before = bench_now();
     for (size_t i = 0; i < LATENCIES; i++) {
         replace(&worker);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
-# raw.csv -> results.csv: medians over the rounds. A ratio is taken within a round, so that what slows
-# the machine down for a while slows both sides down; then its median, least and most over the rounds.
+# raw.csv -> results.csv: medians over the turns of all rounds. A ratio is taken within a turn, so that
+# what slows the machine down for a while slows both sides down; then its median, least and most over
+# the turns. A turn is named round.turn.
 #
 #   awk -f lib.awk -f results.awk raw.csv > results.csv
 
@@ -8,18 +9,18 @@ BEGIN {
     print "workload,case,metric,allocator,median,ratio_median,ratio_min,ratio_max,remark"
 }
 
-function add(round, workload, words, metric, allocator, number) {
+function add(turn, workload, words, metric, allocator, number) {
     note(workloads, workload_at, workload)
     note(cases, case_at, workload SUBSEP words)
     note(metrics, metric_at, workload SUBSEP metric)
     note(allocators, allocator_at, allocator)
-    value[round, workload, words, metric, allocator] = number
+    value[turn, workload, words, metric, allocator] = number
 }
 
 {
-    if (split_csv($0, f) != 6 || f[1] == "round")
+    if (split_csv($0, f) != 6 || f[1] == "turn")
         next
-    note(rounds, round_at, f[1])
+    note(turns, turn_at, f[1])
     if (f[5] != "cannot") {
         add(f[1], f[2], f[3], f[5], f[4], f[6] + 0)
         next
@@ -30,14 +31,14 @@ function add(round, workload, words, metric, allocator, number) {
     reason[f[2], f[3], f[4]] = f[6]
 }
 
-# ---- what follows from two cases of one allocator, within a round ----
+# ---- what follows from two cases of one allocator, within a turn ----
 
 function derive(workload, words, metric, allocator, numerator, denominator,    r, over, under) {
-    for (r = 1; r in rounds; r++) {
-        over = rounds[r] SUBSEP workload SUBSEP numerator SUBSEP "ns" SUBSEP allocator
-        under = rounds[r] SUBSEP workload SUBSEP denominator SUBSEP "ns" SUBSEP allocator
+    for (r = 1; r in turns; r++) {
+        over = turns[r] SUBSEP workload SUBSEP numerator SUBSEP "ns" SUBSEP allocator
+        under = turns[r] SUBSEP workload SUBSEP denominator SUBSEP "ns" SUBSEP allocator
         if (over in value && under in value && value[under] > 0)
-            add(rounds[r], workload, words, metric, allocator, value[over] / value[under])
+            add(turns[r], workload, words, metric, allocator, value[over] / value[under])
     }
 }
 
@@ -60,7 +61,7 @@ function derive_all(    c, part, a, fewest) {
 
 # ---- ratios ----
 
-# What this is compared with, as round's key without the round; "" if with nothing.
+# What this is compared with, as turn's key without the turn; "" if with nothing.
 function base_of(workload, words, metric, allocator) {
     if (!is_time(metric))
         return ""
@@ -88,13 +89,13 @@ function middle(list, count) {
 function write_row(workload, words, metric, allocator,    r, key, base, n, m, numbers, ratios, line) {
     base = base_of(workload, words, metric, allocator)
     n = m = 0
-    for (r = 1; r in rounds; r++) {
-        key = rounds[r] SUBSEP workload SUBSEP words SUBSEP metric SUBSEP allocator
+    for (r = 1; r in turns; r++) {
+        key = turns[r] SUBSEP workload SUBSEP words SUBSEP metric SUBSEP allocator
         if (!(key in value))
             continue
         numbers[++n] = value[key]
-        if (base != "" && (rounds[r] SUBSEP base) in value && value[rounds[r] SUBSEP base] > 0)
-            ratios[++m] = value[key] / value[rounds[r] SUBSEP base]
+        if (base != "" && (turns[r] SUBSEP base) in value && value[turns[r] SUBSEP base] > 0)
+            ratios[++m] = value[key] / value[turns[r] SUBSEP base]
     }
     if (n == 0)
         return

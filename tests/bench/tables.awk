@@ -101,7 +101,7 @@ function fill_case(workload, words, base, rows, columns,    m, part, first, c) {
 function print_legend(workload, base,    i, text) {
     text = "Times of `" base "` as they are, those of the others as multiples of it"
     if (ranges_shown)
-        text = text ": the median of the rounds [least-most]"
+        text = text ": the median of the turns [least-most]"
     print "\n" text "."
     if (workload == "purge")
         print "What `a page` takes is shown as it is, for all."
