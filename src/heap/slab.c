@@ -238,54 +238,66 @@ size_t slab_take(struct heap *heap, const struct slab_request *request, int *err
     return taken;
 }
 
-static struct slab *slab_of(const struct heap *heap, const struct slot *slot, uint32_t *index)
+static struct slab *slab_of(const struct heap *heap, const struct slot *slot)
 {
     const struct region *region = registry_find(&heap->pages.registry, slot->start);
-    size_t offset = (uintptr_t)slot->start - region->base;
-    size_t page = offset >> heap->page_shift;
+    size_t page = ((uintptr_t)slot->start - region->base) >> heap->page_shift;
     uint32_t entry = atomic_load_explicit(&region->entries[page], memory_order_relaxed);
-    size_t first_page = page - entry_index(entry);
-    const struct size_class *c = &heap->classes.at[entry_class(entry)];
-    *index = slot_index(c, offset - (first_page << heap->page_shift));
-    return slab_at(heap, region, first_page);
+    return slab_at(heap, region, page - entry_index(entry));
 }
 
 uint32_t slab_home(const struct heap *heap, const struct slot *slot)
 {
-    uint32_t index = 0;
-    return home_of(slab_of(heap, slot, &index));
+    return home_of(slab_of(heap, slot));
 }
 
-static void put(struct heap *heap, uint32_t class, const struct slot *slot)
+/* So many more of its slots are free than before. */
+static void settle(struct heap *heap, struct slab *slab, size_t more)
 {
-    const struct size_class *c = &heap->classes.at[class];
-    struct class_slabs *slabs = &heap->slabs[class];
-    uint32_t index = 0;
-    struct slab *slab = slab_of(heap, slot, &index);
-    uint64_t bit = UINT64_C(1) << (index % SLAB_MAP_BITS);
-    INVARIANT(slab->region != NULL && slab->class == class);
-    INVARIANT((slab->free_map[index / SLAB_MAP_BITS] & bit) == 0);
-    slab->free_map[index / SLAB_MAP_BITS] |= bit;
-    slab->free_slots++;
+    const struct size_class *c = &heap->classes.at[slab->class];
+    struct class_slabs *slabs = &heap->slabs[slab->class];
+    bool listed = slab->free_slots > 0;
+    slab->free_slots = (uint16_t)(slab->free_slots + more);
+    counter_add(&slabs->free_slots, more);
     if (slab->free_slots == c->slots) {
-        if (c->slots > 1) {
+        if (listed) {
             leave(slabs, slab);
         }
-        counter_add(&slabs->free_slots, 1);
         give_back(heap, slab);
         return;
     }
-    counter_add(&slabs->free_slots, 1);
-    if (slab->free_slots == 1) {
-        join(slabs, slab, slab_bin(c, home_of(slab), 1));
+    uint32_t bin = slab_bin(c, home_of(slab), slab->free_slots);
+    if (listed) {
+        move(slabs, slab, bin);
     } else {
-        move(slabs, slab, slab_bin(c, home_of(slab), slab->free_slots));
+        join(slabs, slab, bin);
     }
+}
+
+/* The first slots, as far as they lie in one slab: what came from one often comes back together.
+ * Returns how many. */
+static size_t put_neighbours(struct heap *heap, uint32_t class, const struct slot *slots,
+                             size_t count)
+{
+    const struct size_class *c = &heap->classes.at[class];
+    struct slab *slab = slab_of(heap, slots);
+    INVARIANT(slab->region != NULL && slab->class == class);
+    const char *start = region_page(slab->region, slab->first_page, heap->page_shift);
+    size_t given = 0;
+    while (given < count && (size_t)(slots[given].start - start) < c->pages << heap->page_shift) {
+        uint32_t index = slot_index(c, (size_t)(slots[given].start - start));
+        uint64_t bit = UINT64_C(1) << (index % SLAB_MAP_BITS);
+        INVARIANT((slab->free_map[index / SLAB_MAP_BITS] & bit) == 0);
+        slab->free_map[index / SLAB_MAP_BITS] |= bit;
+        given++;
+    }
+    settle(heap, slab, given);
+    return given;
 }
 
 void slab_put(struct heap *heap, uint32_t class, const struct slot *slots, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        put(heap, class, &slots[i]);
+    for (size_t at = 0; at < count;) {
+        at += put_neighbours(heap, class, slots + at, count - at);
     }
 }
