@@ -174,11 +174,44 @@ void slot_free_damaged(struct heap *heap, char *start, size_t size)
     free_damaged(heap, place.class, place.slot, size);
 }
 
+/*
+ * Who fills a magazine with slots that lie together frees what was allocated together, and goes on
+ * with those behind it, or before it. The processor cannot guess which line is next, as slots leave
+ * a slab at random, and each free would wait for two or three of them. So a few kilobytes and their
+ * records are asked for now, once for half a magazine; if they are not freed next, little is lost.
+ *
+ * Inline: compilers drop the call of a function that has no effect but this.
+ */
+INLINE void fetch_ahead(const struct shortcut *shortcut, const char *start, const char *oldest)
+{
+    enum { AHEAD = 4096, TOGETHER = 2 * MAGAZINE_BYTES_MAX };
+    uintptr_t way = (uintptr_t)start - (uintptr_t)oldest;
+    if (way + TOGETHER > 2 * (uintptr_t)TOGETHER) {
+        return;
+    }
+    uintptr_t block = (uintptr_t)start & ~(uintptr_t)(AHEAD - 1);
+    block = way <= TOGETHER ? block + AHEAD : block - AHEAD;
+    size_t place = slot_place(shortcut, (const void *)block);
+    if (place >= shortcut->places) {
+        return;
+    }
+    for (size_t at = 0; at < AHEAD; at += CACHE_LINE) {
+        __builtin_prefetch((const void *)(block + at));
+    }
+    for (size_t i = 0; i < AHEAD / SLOT_ALIGNMENT; i += CACHE_LINE / sizeof(slot_record)) {
+        __builtin_prefetch(shortcut->records + place + i);
+    }
+}
+
 void slot_free_full(struct heap *heap, char *start, size_t size)
 {
     uint32_t class = size_class_of(size);
+    const struct shortcut *shortcut = cache_shortcut(cache_mine, start);
+    const struct magazine *magazine = &cache_mine->magazines[class];
+    if (magazine_count(magazine) > 0) { /* not one that has no room */
+        fetch_ahead(shortcut, start, magazine->bottom->start);
+    }
     if (LIKELY(magazine_overflow_to_stock(heap, class))) {
-        const struct shortcut *shortcut = cache_shortcut(cache_mine, start);
         slot_record *record = shortcut->records + slot_place(shortcut, start);
         INVARIANT(heap_place(heap, start).class == class);
         INVARIANT(heap_place(heap, start).slot.record == record);
