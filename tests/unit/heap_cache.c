@@ -8,22 +8,6 @@
 #include "unit/heap_row.h"
 #include "unit/os_view.h"
 
-static int fresh(void **state)
-{
-    (void)state;
-    struct heap_config config = layer_heap_config();
-    heap = layer_heap(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    cache_set_exit_hook(NULL);
-    layer_end_heap(heap);
-    return 0;
-}
-
 /* ---- threads that end ---- */
 
 static struct cache *seen_cache;

@@ -4,23 +4,6 @@
 
 enum { OTHER_SIZE = 1000 };
 
-static struct heap_config config;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_heap_config();
-    heap = layer_heap(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_heap(heap);
-    return 0;
-}
-
 /* More than a magazine and the stock hold, so slots move from slabs and back. */
 static void use_another_size(void)
 {

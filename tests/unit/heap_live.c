@@ -1,22 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include "unit/fresh_heap.h"
 #include "unit/heap_model.h"
-
-static struct heap *heap;
-
-static int fresh(void **state)
-{
-    struct heap_config config = layer_heap_config();
-    (void)state;
-    heap = layer_heap(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_heap(heap);
-    return 0;
-}
 
 static uint64_t live_in(const char *start, size_t size)
 {

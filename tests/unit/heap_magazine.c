@@ -7,24 +7,6 @@
 #include "unit/expect.h"
 #include "unit/heap_row.h"
 
-static struct heap_config config;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_heap_config();
-    heap = layer_heap(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    cache_set_exit_hook(NULL);
-    layer_end_heap(heap);
-    return 0;
-}
-
 static void an_empty_magazine_refills_half(void **state)
 {
     (void)state;
@@ -207,9 +189,8 @@ static void all_magazines_hold_a_16th_of_the_limit(void **state)
 {
     (void)state;
     for (size_t pages = 8; pages <= 1024; pages *= 4) {
-        layer_end_heap(heap);
         config.pages.lock_limit = pages * config.pages.page_size;
-        heap = layer_heap(&config);
+        start_over();
         uint64_t most = config.pages.lock_limit / 16;
         int error = 0;
         for (size_t size = 1; size <= heap->classes.size_max; size += 1 + size / 16) {
@@ -235,9 +216,8 @@ static void all_magazines_hold_a_16th_of_the_limit(void **state)
 static void without_room_all_goes_through_the_mutex(void **state)
 {
     (void)state;
-    layer_end_heap(heap);
     config.pages.lock_limit = config.pages.page_size;
-    heap = layer_heap(&config);
+    start_over();
     int error = 0;
     char *one = heap_allocate(heap, 200, &error);
     assert_non_null(one);
@@ -269,10 +249,9 @@ static void who_has_no_magazine_purges_too(void **state)
     enum { BIG = 4000, COUNT = 8 };
     char *starts[COUNT];
     (void)state;
-    layer_end_heap(heap);
     config.pages.lock_limit = 64 * 1024; /* two slots of this size are more than a 16th of it */
     config.pages.purge_limit = 0;
-    heap = layer_heap(&config);
+    start_over();
     for (size_t i = 0; i < COUNT; i++) {
         starts[i] = keeper_get(heap, BIG);
     }
@@ -290,9 +269,8 @@ static void free_purges_and_malloc_does_not(void **state)
     enum { OTHERS = 4 * MANY };
     char *others[OTHERS];
     (void)state;
-    layer_end_heap(heap);
     config.pages.purge_limit = 0;
-    heap = layer_heap(&config);
+    start_over();
     /* Idle magazines, whose slots make pages dirty when a look on the way of malloc empties them.
      */
     take(MANY);
@@ -314,9 +292,8 @@ static void free_purges_and_malloc_does_not(void **state)
 static void so_does_who_gives_to_the_stock_alone(void **state)
 {
     (void)state;
-    layer_end_heap(heap);
     config.pages.purge_limit = 0;
-    heap = layer_heap(&config);
+    start_over();
     take(MANY);
     drain();
     struct run run;

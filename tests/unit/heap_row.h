@@ -3,11 +3,11 @@
 #ifndef SECURE_MALLOC_TESTS_UNIT_HEAP_ROW_H
 #define SECURE_MALLOC_TESTS_UNIT_HEAP_ROW_H
 
+#include "unit/fresh_heap.h"
 #include "unit/heap_model.h"
 
 enum { SIZE = 100, MANY = 200 };
 
-static struct heap *heap;
 static char *buffers[MANY];
 
 static inline void take(size_t count)

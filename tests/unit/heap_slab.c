@@ -6,27 +6,12 @@
 #include <stdlib.h>
 
 #include "unit/expect.h"
+#include "unit/fresh_heap.h"
 #include "unit/heap_model.h"
 
 enum { SLOTS_MAX = 8192 };
 
-static struct heap *heap;
 static struct slot slots[SLOTS_MAX];
-
-static int fresh(void **state)
-{
-    struct heap_config config = layer_heap_config();
-    (void)state;
-    heap = layer_heap(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_heap(heap);
-    return 0;
-}
 
 static size_t take_home(uint32_t class, uint32_t home, struct slot *to, size_t count)
 {

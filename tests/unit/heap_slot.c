@@ -7,25 +7,9 @@
 #include <unistd.h>
 
 #include "unit/expect.h"
+#include "unit/fresh_heap.h"
 #include "unit/heap_model.h"
 #include "unit/os_view.h"
-
-static struct heap *heap;
-
-static int fresh(void **state)
-{
-    struct heap_config config = layer_heap_config();
-    (void)state;
-    heap = layer_heap(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_heap(heap);
-    return 0;
-}
 
 /* ---- where a pointer leads ---- */
 
@@ -238,11 +222,9 @@ static void a_misused_aligned_slot_says_what_it_is(void **state)
 static void damage_goes_unseen_where_nobody_asked(void **state)
 {
     (void)state;
-    struct heap_config config = layer_heap_config();
-    layer_end_heap(heap);
     config.canary = false;
     config.check_free = false;
-    heap = layer_heap(&config);
+    start_over();
     for (size_t size = 0; size <= heap->classes.size_max; size += 1 + size / 7) {
         size_t slot_size = heap->classes.at[size_class_of(size)].slot_size;
         char *start = keeper_get(heap, size);
@@ -264,11 +246,9 @@ static void one_check_is_not_the_other(void **state)
 {
     (void)state;
     for (int canary = 0; canary < 2; canary++) {
-        struct heap_config config = layer_heap_config();
-        layer_end_heap(heap);
         config.canary = canary != 0;
         config.check_free = canary == 0;
-        heap = layer_heap(&config);
+        start_over();
         const size_t sizes[] = {5, 40, 41, 100, 200, 500, 1000, 3000};
         for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
             char *start = keeper_get(heap, sizes[i]);
@@ -359,10 +339,8 @@ static void a_claim_does_not_hide_a_wrong_size(void **state)
 static void a_spent_budget_flushes_the_threads_own_magazines(void **state)
 {
     (void)state;
-    struct heap_config config = layer_heap_config();
-    layer_end_heap(heap);
     config.pages.lock_limit = 64 * config.pages.page_size;
-    heap = layer_heap(&config);
+    start_over();
     static char *kept[4096];
     size_t count = 0;
     int error = 0;

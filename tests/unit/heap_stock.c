@@ -2,23 +2,6 @@
 #include "unit/expect.h"
 #include "unit/heap_row.h"
 
-static struct heap_config config;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_heap_config();
-    heap = layer_heap(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_heap(heap);
-    return 0;
-}
-
 static void the_older_half_goes_to_the_stock_while_it_has_room(void **state)
 {
     (void)state;
@@ -146,10 +129,9 @@ static void locked_slots_of_another_home_come_before_unlocked_pages(void **state
     static char *starts[8 * MANY];
     char *others[20];
     size_t count = 0;
-    layer_end_heap(heap);
     config.pages.best_effort = true;
     config.pages.lock_limit = 32 * config.pages.page_size;
-    heap = layer_heap(&config);
+    start_over();
     while (counter_read(&heap->pages.counters.unlocked) == 0) {
         assert_true(count < sizeof(starts) / sizeof(starts[0]));
         starts[count++] = keeper_get(heap, SIZE);

@@ -4,25 +4,9 @@
 #include <unistd.h>
 
 #include "unit/expect.h"
+#include "unit/fresh_heap.h"
 #include "unit/heap_model.h"
 #include "unit/os_view.h"
-
-static struct heap *heap;
-
-static int fresh(void **state)
-{
-    struct heap_config config = layer_heap_config();
-    (void)state;
-    heap = layer_heap(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_heap(heap);
-    return 0;
-}
 
 static char *guarded(size_t size)
 {

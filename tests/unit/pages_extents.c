@@ -8,26 +8,9 @@
 #include "pages/extents_list.h"
 #include "pages/pages.h"
 #include "unit/expect.h"
+#include "unit/fresh_pages.h"
 #include "unit/layer.h"
 #include "unit/os_view.h"
-
-static struct pages *pages;
-static struct pages_config config;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_pages_config();
-    pages = layer_pages(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_pages(pages);
-    return 0;
-}
 
 static struct run take(size_t count)
 {

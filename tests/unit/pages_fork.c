@@ -9,30 +9,14 @@
 #include "pages/extents_list.h"
 #include "pages/pages.h"
 #include "unit/expect.h"
+#include "unit/fresh_pages.h"
 #include "unit/layer.h"
 #include "unit/os_view.h"
 
 enum { SMALL = 160, LARGE = 6 };
 
-static struct pages *pages;
-static struct pages_config config;
 static struct run small[SMALL];
 static struct run large[LARGE];
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_pages_config();
-    pages = layer_pages(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_pages(pages);
-    return 0;
-}
 
 /* Runs of every state: live, dirty, clean, closed; guards among them. */
 static void fill(void)

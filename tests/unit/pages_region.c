@@ -6,28 +6,11 @@
 #include <string.h>
 
 #include "unit/expect.h"
+#include "unit/fresh_pages.h"
 #include "unit/layer.h"
 #include "unit/os_view.h"
 
 static const size_t MIB = 1024 * 1024;
-
-static struct pages *pages;
-static struct pages_config config;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_pages_config();
-    pages = layer_pages(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_pages(pages);
-    return 0;
-}
 
 static struct region *reserve(enum region_kind kind, size_t size)
 {

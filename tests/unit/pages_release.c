@@ -2,28 +2,12 @@
 /* How much is released, and of what; how a stretch is released: pages_runs_release.c and
  * pages_extents.c. */
 #include "pages/pages.h"
+#include "unit/fresh_pages.h"
 #include "unit/layer.h"
 
 enum { RUNS = 200 };
 
-static struct pages *pages;
-static struct pages_config config;
 static struct run runs[RUNS];
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_pages_config();
-    pages = layer_pages(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_pages(pages);
-    return 0;
-}
 
 static uint64_t locked(void)
 {

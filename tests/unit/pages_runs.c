@@ -5,26 +5,9 @@
 #include <signal.h>
 
 #include "unit/expect.h"
+#include "unit/fresh_pages.h"
 #include "unit/layer.h"
 #include "unit/os_view.h"
-
-static struct pages *pages;
-static struct pages_config config;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_pages_config();
-    pages = layer_pages(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_pages(pages);
-    return 0;
-}
 
 /* One chunk, all of it open. */
 static void use_one_chunk(void)

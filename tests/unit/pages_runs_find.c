@@ -2,25 +2,8 @@
 #include "pages/pages.h"
 #include "pages/runs.h"
 #include "unit/expect.h"
+#include "unit/fresh_pages.h"
 #include "unit/layer.h"
-
-static struct pages *pages;
-static struct pages_config config;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_pages_config();
-    pages = layer_pages(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_pages(pages);
-    return 0;
-}
 
 /* So many chunks, all of them open. */
 static void use_chunks(size_t count)

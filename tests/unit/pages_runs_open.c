@@ -4,25 +4,8 @@
 
 #include "pages/pages.h"
 #include "support/skip.h"
+#include "unit/fresh_pages.h"
 #include "unit/layer.h"
-
-static struct pages *pages;
-static struct pages_config config;
-
-static int fresh(void **state)
-{
-    (void)state;
-    config = layer_pages_config();
-    pages = layer_pages(&config);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    layer_end_pages(pages);
-    return 0;
-}
 
 /* A region of so many pages, nothing of it open. */
 static struct region *reserve(size_t count)
