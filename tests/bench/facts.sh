@@ -24,9 +24,16 @@ library_version() {
         paste -s -d .
 }
 
+# Of the sources that were measured, where they come from a repository: git rev-parse HEAD:src.
+tree() {
+    tree=$(git -C "$root" rev-parse --short HEAD:src 2> /dev/null) || return 0
+    git -C "$root" diff --quiet HEAD -- src include || tree="$tree, changed"
+    printf ' (src: tree %s)' "$tree"
+}
+
 # peer NAME MODULE PACKAGE: its version, by pkg-config or by Debian, if it was built.
 peer() {
-    [ -e "$programs/bench-$1.so" ] || return 0
+    grep -qx "$1" "$programs/bench-allocators" || return 0
     version=$(pkg-config --modversion "$2" 2> /dev/null ||
         dpkg-query -W -f '${Version}' "$3" 2> /dev/null || echo '(unknown version)')
     printf ', %s %s' "$1" "$version"
@@ -42,7 +49,7 @@ cores=$(getconf _NPROCESSORS_ONLN)
 echo "* Processor: ${model:-$(uname -m)}; cores: $cores; memory: $memory GiB"
 echo "* System: $(uname -sr)${system:+, $system}, $(getconf GNU_LIBC_VERSION)"
 echo "* Compiler: $("$(cached CMAKE_C_COMPILER)" --version | head -n 1), $(cached CMAKE_BUILD_TYPE)"
-printf '* Versions: secure_malloc %s' "$(library_version)"
+printf '* Versions: secure_malloc %s%s' "$(library_version)" "$(tree)"
 peer mimalloc mimalloc libmimalloc-dev
 peer openssl libcrypto libssl-dev
 peer libgcrypt libgcrypt libgcrypt20-dev

@@ -29,7 +29,7 @@ void bench_pairs(const struct bench *bench, uint64_t size, uint64_t live)
         bench_touch(bench_allocate(bench, size), size);
     }
     bench_say("ns", bench_time(bench, work, &pairs));
-    if (!bench->allocator->is_null) {
+    if (!bench->allocator->is_null && bench->operations == 0) {
         void *pointer = bench_allocate(bench, size);
         bench_touch(pointer, size);
         bench_say_locked(&pointer, 1);

@@ -115,7 +115,7 @@ void bench_replace(const struct bench *bench, uint64_t threads)
         ns = time_together(bench, workers, threads) / (double)threads;
     }
     bench_say("ns", ns); /* of all threads together, an operation */
-    if (!bench->allocator->is_null) {
+    if (!bench->allocator->is_null && bench->operations == 0) {
         bench_say_locked(workers[0].pointers, LIVE);
     }
 }

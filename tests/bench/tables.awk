@@ -102,13 +102,13 @@ function print_legend(workload, base,    i, text) {
     text = "Times of `" base "` as they are, those of the others as multiples of it"
     if (ranges_shown)
         text = text ": the median of the turns [least-most]"
-    print "\n" text "."
+    print "\n" (workload == "phases" ? "Resident memory, and multiples of the first phase's" : text) "."
     if (workload == "purge")
         print "What `a page` takes is shown as it is, for all."
     if (marks_shown)
         print "`%L`: so much of the live memory was locked, where it was not all."
     if (workload == "burst" || workload == "keys" || workload == "phases")
-        print "Memory is counted from after the first allocation: a pool of a fixed size is there by then."
+        print "Memory is counted from after the first allocation: a pool of a fixed size is there, and locked, by then."
     if (1 in footnotes)
         print ""
     for (i = 1; i in footnotes; i++)

@@ -11,7 +11,7 @@ function key_of(workload, words, metric) {
 
 function begin(text) {
     what = text
-    worst = why = where = ""
+    worst = why = where = span = ""
     count = 0
 }
 
@@ -29,6 +29,8 @@ function consider(workload, words, metric, is_ratio, is_least,    key, found) {
     shown = is_ratio ? "" : metric
     if (count++ == 0 || (is_least ? found < worst : found > worst)) {
         worst = found
+        span = is_ratio && low[key] != high[key] ? \
+            " [" three_digits(low[key]) "-" three_digits(high[key]) "]" : ""
         if (why == "")
             where = show_case(workload, words)
     }
@@ -50,8 +52,8 @@ function limit(sign, value, unit,    measured, verdict) {
         measured = "-"
         verdict = "not measured"
     } else {
-        measured = (shown == "" ? three_digits(worst) : show_value(shown, worst)) \
-            (count > 1 ? " (" where ")" : "")
+        measured = (count > 1 ? where ": " : "") \
+            (shown == "" ? three_digits(worst) : show_value(shown, worst)) span
         verdict = (sign == "<=" ? worst <= value : worst >= value) ? "met" : "missed"
     }
     add_row(what, measured, sign " " value unit, verdict)
