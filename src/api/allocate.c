@@ -12,10 +12,12 @@ static COLD void *failed(int error)
     return NULL;
 }
 
+static NOINLINE void *allocate(size_t size);
+
 static NOINLINE void *allocate_slow(size_t size)
 {
     if (LIKELY(slot_refilled(&state.heap, size))) {
-        return secure_malloc(size);
+        return allocate(size);
     }
     int error = state_ready();
     void *pointer = error == 0 ? heap_allocate(&state.heap, size, &error) : NULL;
@@ -27,23 +29,35 @@ SECURE_MALLOC_API void *secure_malloc(size_t size)
     return slot_allocate(&state.heap, size, allocate_slow);
 }
 
+/* The same for this file: somebody may have put a function of his own before the one above, which
+ * sees calls of the program, not ours. */
+static void *allocate(size_t size)
+{
+    return slot_allocate(&state.heap, size, allocate_slow);
+}
+
 SECURE_MALLOC_API void *secure_calloc(size_t count, size_t size)
 {
     size_t product = 0;
     if (__builtin_mul_overflow(count, size, &product)) {
         return failed(-ENOMEM);
     }
-    return secure_malloc(product);
+    return allocate(product);
+}
+
+static void *reallocate(void *ptr, size_t size)
+{
+    int error = 0;
+    if (ptr == NULL) {
+        return allocate(size);
+    }
+    void *result = heap_reallocate(&state.heap, ptr, size, &error);
+    return result != NULL ? result : failed(error);
 }
 
 SECURE_MALLOC_API void *secure_realloc(void *ptr, size_t size)
 {
-    int error = 0;
-    if (ptr == NULL) {
-        return secure_malloc(size);
-    }
-    void *result = heap_reallocate(&state.heap, ptr, size, &error);
-    return result != NULL ? result : failed(error);
+    return reallocate(ptr, size);
 }
 
 SECURE_MALLOC_API void *secure_reallocarray(void *ptr, size_t count, size_t size)
@@ -52,7 +66,7 @@ SECURE_MALLOC_API void *secure_reallocarray(void *ptr, size_t count, size_t size
     if (__builtin_mul_overflow(count, size, &product)) {
         return failed(-ENOMEM);
     }
-    return secure_realloc(ptr, product);
+    return reallocate(ptr, product);
 }
 
 SECURE_MALLOC_API void *secure_aligned_alloc(size_t alignment, size_t size)
@@ -74,7 +88,7 @@ SECURE_MALLOC_API void *secure_malloc_guarded(size_t size)
 
 SECURE_MALLOC_API void *secure_memdup(const void *data, size_t size)
 {
-    void *copy = secure_malloc(size);
+    void *copy = allocate(size);
     if (copy != NULL && size > 0) {
         memcpy(copy, data, size);
     }
@@ -84,7 +98,7 @@ SECURE_MALLOC_API void *secure_memdup(const void *data, size_t size)
 static char *duplicate(const char *string, size_t length)
 {
     /* The end of the string needs no copy: the memory is zero. */
-    char *copy = secure_malloc(length + 1);
+    char *copy = allocate(length + 1);
     if (copy != NULL) {
         memcpy(copy, string, length);
     }
