@@ -282,15 +282,15 @@ static size_t put_neighbours(struct heap *heap, uint32_t class, const struct slo
     const struct size_class *c = &heap->classes.at[class];
     struct slab *slab = slab_of(heap, slots);
     INVARIANT(slab->region != NULL && slab->class == class);
-    const char *start = region_page(slab->region, slab->first_page, heap->page_shift);
+    uintptr_t start = (uintptr_t)region_page(slab->region, slab->first_page, heap->page_shift);
     size_t given = 0;
-    while (given < count && (size_t)(slots[given].start - start) < c->pages << heap->page_shift) {
-        uint32_t index = slot_index(c, (size_t)(slots[given].start - start));
+    do {
+        uint32_t index = slot_index(c, (uintptr_t)slots[given].start - start);
         uint64_t bit = UINT64_C(1) << (index % SLAB_MAP_BITS);
         INVARIANT((slab->free_map[index / SLAB_MAP_BITS] & bit) == 0);
         slab->free_map[index / SLAB_MAP_BITS] |= bit;
         given++;
-    }
+    } while (given < count && (uintptr_t)slots[given].start - start < c->pages << heap->page_shift);
     settle(heap, slab, given);
     return given;
 }

@@ -185,11 +185,12 @@ void slot_free_damaged(struct heap *heap, char *start, size_t size)
 INLINE void fetch_ahead(const struct shortcut *shortcut, const char *start, const char *oldest)
 {
     enum { AHEAD = 4096, TOGETHER = 2 * MAGAZINE_BYTES_MAX };
-    uintptr_t way = (uintptr_t)start - (uintptr_t)oldest;
-    if (way + TOGETHER > 2 * (uintptr_t)TOGETHER) {
+    uintptr_t block = (uintptr_t)start & ~(uintptr_t)(AHEAD - 1);
+    uintptr_t way = block - ((uintptr_t)oldest & ~(uintptr_t)(AHEAD - 1));
+    /* Within a block the order of addresses is that in which slots left their slab. */
+    if (way == 0 || way + TOGETHER > 2 * (uintptr_t)TOGETHER) {
         return;
     }
-    uintptr_t block = (uintptr_t)start & ~(uintptr_t)(AHEAD - 1);
     block = way <= TOGETHER ? block + AHEAD : block - AHEAD;
     size_t place = slot_place(shortcut, (const void *)block);
     if (place >= shortcut->places) {

@@ -8,8 +8,8 @@ SLOT_FUNCTIONS(64)
 SLOT_FUNCTIONS(128)
 
 /* Shape after shape, the most frequent one last. Who knows nothing of the next size guesses that it
- * is that one, each time: one question at the most is answered against the guess, and none where it
- * is right. The shape of two doublings comes more often than those of one. */
+ * is that one, each time: one question of these at the most is answered against the guess, and none
+ * where it is right. The shape of two doublings comes more often than those of one. */
 void *slot_allocate_other(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
 {
     const struct slot_wide *wide = heap_wide(heap);
