@@ -5,11 +5,13 @@
 #
 # A store counts if its register is zero: xored with itself, and not written to since, in the order of
 # the text. Two stores of one width with the same words for their place count once: branches that do
-# the same must not stand in for each other. What is stored to the stack counts nothing.
+# the same must not stand in for each other. But where branches wipe slots of several shapes, each store
+# counts, and must be as many as all of them need. What is stored to the stack counts nothing.
 
 BEGIN {
-    # Slots of 48 bytes by themselves, up to 64, and up to 128: whose places may be those of the others.
-    needs("secure_free secure_free_sized slot_free_threaded", 128, 1)
+    # Slots of 48 bytes by themselves, with four stores; those up to 64; and those up to 128.
+    needs("secure_free secure_free_sized slot_free_threaded", 64 + 64 + 128, 1)
+    several["secure_free"] = several["secure_free_sized"] = several["slot_free_threaded"] = 1
     needs("free_16", 16, 1)
     needs("free_64", 64, 1)
     needs("free_128", 128, 1)
@@ -72,7 +74,7 @@ operands ~ /^%[xyz]mm[0-9]+,[^%].*\)$/ && operands !~ /\(%rsp/ {
     sub(/,.*/, "", register)
     place = operands
     sub(/[0-9]+,/, " ", place)
-    if ((substr(register, 5) in is_zero) && !(place in places)) {
+    if ((substr(register, 5) in is_zero) && ((name in several) || !(place in places))) {
         places[place] = 1
         stored += register ~ /^%x/ ? 16 : 32
         stored_32 += register !~ /^%x/

@@ -26,15 +26,29 @@ for type in RelWithDebInfo Release MinSizeRel; do
     wipes "$root" $type || fail "$type: $(cat "$work/missing")"
 done
 
+# broken NAME: a copy of the sources to be broken.
+broken() {
+    mkdir "$work/$1"
+    for part in CMakeLists.txt cmake include src; do
+        cp -R "$root/$part" "$work/$1/$part"
+    done
+}
+
 # A check that never fires is no check: without the stores, each function is found.
-mkdir "$work/broken"
-for part in CMakeLists.txt cmake include src; do
-    cp -R "$root/$part" "$work/broken/$part"
-done
+broken broken
 sed -e '/^ *\*(wipe_block \*)(void \*)at = /d' -e '/^ *\*(slot_line \*)(void \*)at = /d' \
     "$root/src/heap/slot_shape.h" > "$work/broken/src/heap/slot_shape.h"
 ! wipes "$work/broken" RelWithDebInfo || fail "a library that does not wipe passes"
 for name in secure_free secure_free_sized slot_free_threaded \
     free_16 free_64 free_128 free_272 free_528 free_longer; do
     grep -q "^$name: stores 0 zero bytes" "$work/missing" || fail "$name should be found: it does not wipe"
+done
+
+# Nor does one branch stand in for another: the most frequent key alone is not wiped.
+broken careless
+sed 's/^ *shape_wipe(shape, slot.start, end);/if (shape.least != SHAPE_48.least) shape_wipe(shape, slot.start, end);/' \
+    "$root/src/heap/slot.h" > "$work/careless/src/heap/slot.h"
+! wipes "$work/careless" RelWithDebInfo || fail "a library that does not wipe slots of 48 bytes passes"
+for name in secure_free secure_free_sized slot_free_threaded; do
+    grep -q "^$name: stores 192 zero bytes" "$work/missing" || fail "$name should be found: it does not wipe 48 bytes"
 done

@@ -115,11 +115,11 @@ static void slots_go_to_the_stock_of_their_home(void **state)
     layer_check_heap(heap);
 }
 
-static void take_some(void *context)
+static void take_what_is_stocked(void *context)
 {
-    char **starts = context;
-    for (size_t i = 0; i < 20; i++) {
-        starts[i] = keeper_get(heap, SIZE);
+    (void)context;
+    for (size_t left = magazine_count(stocked()); left > 0; left--) {
+        (void)keeper_get(heap, SIZE);
     }
 }
 
@@ -127,7 +127,6 @@ static void locked_slots_of_another_home_come_before_unlocked_pages(void **state
 {
     (void)state;
     static char *starts[8 * MANY];
-    char *others[20];
     size_t count = 0;
     config.pages.best_effort = true;
     config.pages.lock_limit = 32 * config.pages.page_size;
@@ -139,11 +138,15 @@ static void locked_slots_of_another_home_come_before_unlocked_pages(void **state
     heap_free(heap, starts[--count], SIZE);
     magazines_flush(heap);
     assert_int_equal(counter_read(&heap->pages.counters.unlocked), 0);
-    /* In this thread's magazine, and in the stock. */
-    for (size_t i = 0; i < 40; i++) {
+    while (free_slots() > 0) {
+        starts[count++] = keeper_get(heap, SIZE);
+    }
+    while (magazine_count(stocked()) == 0) {
         heap_free(heap, starts[--count], SIZE);
     }
-    layer_in_thread(take_some, others);
+    assert_int_equal(free_slots(), 0);
+    layer_in_thread(take_what_is_stocked, NULL);
+    assert_int_equal(magazine_count(stocked()), 0);
     assert_int_equal(counter_read(&heap->pages.counters.unlocked), 0);
     layer_check_heap(heap);
 }
