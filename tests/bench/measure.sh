@@ -48,7 +48,7 @@ done
 case $depth in
     full) seconds=0.4 most_turns=5 patience=60 default_rounds=5 ;;
     quick) seconds=0.05 most_turns=1 patience=2 default_rounds=3 ;;
-    smoke) seconds=0.001 most_turns=1 patience=2 default_rounds=1 ;;
+    smoke) seconds=0.001 most_turns=2 patience=2 default_rounds=1 ;;
 esac
 rounds=${rounds:-$default_rounds}
 case $rounds in
@@ -116,6 +116,20 @@ contenders() {
         purge*) echo 'locked relock each-use' ;;
         *) echo "$allocators" ;;
     esac
+}
+
+# rotated N WORD...: the words, from another one on for each N, so that who follows whom is not the same in
+# every turn.
+rotated() {
+    by=$(($1 % ($# - 1)))
+    shift
+    while [ "$by" -gt 0 ]; do
+        first=$1
+        shift
+        set -- "$@" "$first"
+        by=$((by - 1))
+    done
+    echo "$@"
 }
 
 # turns WORKLOAD: processes of each allocator in a round. Where steps take nanoseconds, the addresses that
@@ -234,7 +248,8 @@ while [ "$round" -le "$rounds" ]; do
         turn_seconds=$(awk -v seconds="$seconds" -v turns="$turns" 'BEGIN { print seconds / turns }')
         turn=1
         while [ "$turn" -le "$turns" ]; do
-            for contender in $(contenders "$workload" "$case"); do
+            # shellcheck disable=SC2046 # words are meant
+            for contender in $(rotated $((round + turn)) $(contenders "$workload" "$case")); do
                 progress "round $round of $rounds: $workload $case, $contender"
                 measure
             done
