@@ -249,7 +249,7 @@ while [ "$round" -le "$rounds" ]; do
         turn=1
         while [ "$turn" -le "$turns" ]; do
             # shellcheck disable=SC2046 # words are meant
-            for contender in $(rotated $((round + turn)) $(contenders "$workload" "$case")); do
+            for contender in $(rotated $((round + turn - 2)) $(contenders "$workload" "$case")); do
                 progress "round $round of $rounds: $workload $case, $contender"
                 measure
             done
