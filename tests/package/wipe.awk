@@ -5,8 +5,8 @@
 #
 # A store counts if its register is zero: xored with itself, and not written to since, in the order of
 # the text. Two stores of one width with the same words for their place count once: branches that do
-# the same must not stand in for each other. But where branches wipe slots of several shapes, each store
-# counts, and must be as many as all of them need. What is stored to the stack counts nothing.
+# the same must not stand in for each other. But where branches wipe slots of several shapes, every
+# store counts, and there must be as many as all of them need. What is stored to the stack counts nothing.
 
 BEGIN {
     # Slots of 48 bytes by themselves, with four stores; those up to 64; and those up to 128.

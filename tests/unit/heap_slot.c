@@ -82,7 +82,7 @@ static void a_slab_that_was_given_back_is_a_free_run(void **state)
 static void a_live_slot_is_zero_then_canary(void **state)
 {
     (void)state;
-    for (size_t size = 0; size <= heap->classes.size_max; size += size < 300 ? 1 : size / 7) {
+    for (size_t size = 0; size <= heap->classes.size_max; size += size < 1024 ? 1 : size / 7) {
         unsigned char *start = keeper_get(heap, size);
         const struct size_class *c = &heap->classes.at[size_class_of(size)];
         assert_true(view_is_all(start, size, 0));
@@ -225,7 +225,7 @@ static void damage_goes_unseen_where_nobody_asked(void **state)
     config.canary = false;
     config.check_free = false;
     start_over();
-    for (size_t size = 0; size <= heap->classes.size_max; size += size < 300 ? 1 : size / 7) {
+    for (size_t size = 0; size <= heap->classes.size_max; size += size < 1024 ? 1 : size / 7) {
         size_t slot_size = heap->classes.at[size_class_of(size)].slot_size;
         char *start = keeper_get(heap, size);
         start[size] = 0;

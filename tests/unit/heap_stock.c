@@ -118,6 +118,7 @@ static void slots_go_to_the_stock_of_their_home(void **state)
 static void take_what_is_stocked(void *context)
 {
     (void)context;
+    assert_int_not_equal(cache_own(heap)->home, 0);
     for (size_t left = magazine_count(stocked()); left > 0; left--) {
         (void)keeper_get(heap, SIZE);
     }
@@ -139,9 +140,11 @@ static void locked_slots_of_another_home_come_before_unlocked_pages(void **state
     magazines_flush(heap);
     assert_int_equal(counter_read(&heap->pages.counters.unlocked), 0);
     while (free_slots() > 0) {
+        assert_true(count < sizeof(starts) / sizeof(starts[0]));
         starts[count++] = keeper_get(heap, SIZE);
     }
     while (magazine_count(stocked()) == 0) {
+        assert_true(count > 0);
         heap_free(heap, starts[--count], SIZE);
     }
     assert_int_equal(free_slots(), 0);
