@@ -26,8 +26,8 @@ library_version() {
 
 # Of the sources that were measured, where they come from a repository: git rev-parse HEAD:src.
 tree() {
-    tree=$(git -C "$root" rev-parse --short HEAD:src 2> /dev/null) || return 0
-    git -C "$root" diff --quiet HEAD -- src include || tree="$tree, changed"
+    tree=$(git -C "$root" rev-parse --short HEAD:./src 2> /dev/null) || return 0
+    [ -z "$(git -C "$root" status --porcelain -- src include)" ] || tree="$tree, changed"
     printf ' (src: tree %s)' "$tree"
 }
 

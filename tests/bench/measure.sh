@@ -118,8 +118,7 @@ contenders() {
     esac
 }
 
-# rotated N WORD...: the words, from another one on for each N, so that who follows whom is not the same in
-# every turn.
+# rotated N WORD...: the words, from another one on for each N, so that none is always first or last.
 rotated() {
     by=$(($1 % ($# - 1)))
     shift
@@ -133,8 +132,8 @@ rotated() {
 }
 
 # turns WORKLOAD: processes of each allocator in a round. Where steps take nanoseconds, the addresses that
-# the kernel happens to give a process decide over half of them and more, so there it is not one process
-# that speaks for a round. The others' time goes to pages, or to seconds of work.
+# the kernel happens to give a process can double their time, so there it is not one process that speaks
+# for a round. The others' time goes to pages, or to seconds of work.
 turns() {
     case $1 in
         pairs | replace | handoff | latency | burst) echo "$most_turns" ;;
@@ -226,7 +225,7 @@ progress() {
     fi
 }
 
-[ -r "$programs/bench-allocators" ] || {
+[ -s "$programs/bench-allocators" ] || {
     say "there is no bench-allocators in $programs"
     exit 2
 }
@@ -249,7 +248,7 @@ while [ "$round" -le "$rounds" ]; do
         turn=1
         while [ "$turn" -le "$turns" ]; do
             # shellcheck disable=SC2046 # words are meant
-            for contender in $(rotated $((round + turn - 2)) $(contenders "$workload" "$case")); do
+            for contender in $(rotated $(((round - 1) * turns + turn - 1)) $(contenders "$workload" "$case")); do
                 progress "round $round of $rounds: $workload $case, $contender"
                 measure
             done
