@@ -15,6 +15,12 @@ sed -n 's/^SECURE_MALLOC_API [^(]*[ *]\([a-z_]*\)(.*/\1/p' "$SOURCE/include/secu
     LC_ALL=C sort > "$work/declared"
 sed 's/@@.*//' "$golden" | diff -u - "$work/declared" || fail "the header declares something else"
 
+# Calls among ourselves are not answered by a function of the program's that has the same name.
+readelf -rW "$BUILD/src/libsecure_malloc.so" > "$work/relocations"
+while read -r name; do
+    ! grep -qw "$name" "$work/relocations" || fail "$name is called, or its address taken, by name"
+done < "$work/declared"
+
 readelf -d "$BUILD/src/libsecure_malloc.so" > "$work/dynamic"
 grep -q 'SONAME.*\[libsecure_malloc.so.0\]' "$work/dynamic" || fail "the soname is wrong"
 grep -q NODELETE "$work/dynamic" || fail "-z nodelete is missing"
