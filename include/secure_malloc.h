@@ -274,7 +274,7 @@ struct secure_stats {
     uint64_t relock_failures; /* refusals to lock again, after a purge or in a forked child */
     uint64_t forks;           /* forks that this heap went through */
     uint32_t purge_way;       /* SECURE_PURGE_...: how pages are given back on this kernel */
-    uint32_t guards;          /* 1: every 32nd page of slabs is a guard (Linux 6.13); 0: none is, yet */
+    uint32_t guards;          /* 1: each 32nd page of slabs is a guard (Linux 6.13); 0: none yet */
     uint32_t lock;            /* in force: SECURE_LOCK_RANGE or SECURE_LOCK_PROCESS */
     uint32_t on_lock_failure; /* in force: SECURE_LOCK_FAIL or SECURE_LOCK_BEST_EFFORT */
 };
