@@ -52,12 +52,11 @@ static NOINLINE void *allocate_longer(struct heap *heap, size_t size, slot_alloc
 static NOINLINE void free_longer(struct heap *heap, size_t class, char *start, slot_record *record,
                                  size_t size)
 {
-    struct slot slot = {start, record};
     if (LIKELY(class < SHAPE_1040_END)) {
-        slot_free_shaped(heap, class, slot, size, SHAPE_1040);
+        slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_1040);
         return;
     }
-    slot_free_any(heap, (uint32_t) class, slot, size);
+    slot_free_any(heap, (uint32_t) class, (struct slot){start, record}, size);
 }
 
 #define SLOT_WIDE_FUNCTIONS                                                                        \
