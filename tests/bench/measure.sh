@@ -6,7 +6,7 @@
 # and pictures, if gnuplot is there.
 #
 #   --quick   fewer cases, each shorter: under a minute
-#   --smoke   each workload once, as short as it gets: its numbers say nothing
+#   --smoke   each workload, as short as it gets: its numbers say nothing
 #
 # Each number comes from a process of its own. The allocators take turns, a few in each round, so that
 # what the machine does beside meets all of them.
@@ -148,7 +148,7 @@ row() {
     printf '%s,%s,%s,%s,%s,%s\n' "$round.$turn" "$workload" "$case" "$contender" "$1" "$2" >> "$out/raw.csv"
 }
 
-# What cannot be done in one round is not tried in the next.
+# What cannot be done in one turn is not tried in the next.
 cannot() {
     printf '%s\n' "$1" > "$scratch/cannot $workload $case $contender"
     row cannot "\"$(printf '%s' "$1" | sed 's/"/""/g')\""
@@ -225,12 +225,12 @@ progress() {
     fi
 }
 
+# One a line, plain first, as all are compared with it. Not the objects that are there: one whose library
+# is gone stays in a build folder.
 [ -s "$programs/bench-allocators" ] || {
     say "there is no bench-allocators in $programs"
     exit 2
 }
-# One a line. plain comes first, as all are compared with it. Not the objects that are there: one whose
-# library is gone stays in a build folder.
 allocators=$(cat -- "$programs/bench-allocators")
 cases > "$scratch/cases"
 echo turn,workload,case,allocator,metric,value > "$out/raw.csv"
