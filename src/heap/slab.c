@@ -152,45 +152,12 @@ static void give_back(struct heap *heap, struct slab *slab)
 
 /* ---- slots ---- */
 
-/* A free slot: the next at or after a place, so not quite evenly if that is at random. */
-static uint32_t pick(struct slab *slab, uint32_t from, uint32_t slots)
-{
-    uint32_t words = (slots + SLAB_MAP_BITS - 1) / SLAB_MAP_BITS;
-    uint32_t word = from / SLAB_MAP_BITS;
-    uint64_t bits = slab->free_map[word] & (UINT64_MAX << (from % SLAB_MAP_BITS));
-    while (bits == 0) {
-        word = word + 1 < words ? word + 1 : 0;
-        bits = slab->free_map[word];
-    }
-    uint32_t bit = (uint32_t)__builtin_ctzll(bits);
-    slab->free_map[word] &= ~(UINT64_C(1) << bit);
-    return word * SLAB_MAP_BITS + bit;
-}
-
-/* A random number is good for four places: there are never more than 4,096 slots. */
-static void pick_some(struct heap *heap, struct slab *slab, struct slot *slots, size_t count)
-{
-    enum { PLACE_BITS = 16, PLACES = 64 / PLACE_BITS };
-    uint32_t class = slab->class;
-    const struct size_class *c = &heap->classes.at[class];
-    uint64_t random = 0;
-    for (size_t i = 0; i < count; i++) {
-        random = i % PLACES == 0 ? random_next(&heap->slabs[class].random) : random >> PLACE_BITS;
-        uint32_t from = ((uint32_t)(uint16_t)random * c->slots) >> PLACE_BITS;
-        uint32_t index = pick(slab, from, c->slots);
-        slots[i] = slab_slot(heap, slab->region, slab->first_page, class, index);
-        /* The processor cannot guess which comes next, and the caller will have it. */
-        __builtin_prefetch(slots[i].start, 1);
-        __builtin_prefetch(slots[i].start + c->slot_size - 1, 1);
-    }
-}
-
 static size_t take_from(struct heap *heap, struct slab *slab, struct slot *slots, size_t count)
 {
     const struct size_class *c = &heap->classes.at[slab->class];
     struct class_slabs *slabs = &heap->slabs[slab->class];
     size_t taken = count < slab->free_slots ? count : slab->free_slots;
-    pick_some(heap, slab, slots, taken);
+    slab_pick(heap, slab, slots, taken);
     slab->free_slots = (uint16_t)(slab->free_slots - taken);
     counter_sub(&slabs->free_slots, taken);
     if (slab->free_slots == 0) {

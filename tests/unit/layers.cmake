@@ -48,6 +48,7 @@ foreach(unit
     heap_record
     heap_size_class
     heap_slab
+    heap_slab_pick
     heap_slab_walk
     heap_slot
     heap_slot_shape
