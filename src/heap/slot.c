@@ -180,14 +180,19 @@ void slot_free_damaged(struct heap *heap, char *start, size_t size)
  * a slab at random, and each free would wait for two or three of them. So a few kilobytes and their
  * records are asked for now, once for half a magazine; if they are not freed next, little is lost.
  *
+ * Slabs of one such block each, that is: within a longer one addresses do not tell which way it
+ * goes, and its slots are long enough for the processor to see for itself.
+ *
  * Inline: compilers drop the call of a function that has no effect but this.
  */
+enum { AHEAD = 4096 };
+
 INLINE void fetch_ahead(const struct shortcut *shortcut, const char *start, const char *oldest)
 {
-    enum { AHEAD = 4096, TOGETHER = 2 * MAGAZINE_BYTES_MAX };
+    enum { TOGETHER = 2 * MAGAZINE_BYTES_MAX };
     uintptr_t block = (uintptr_t)start & ~(uintptr_t)(AHEAD - 1);
     uintptr_t way = block - ((uintptr_t)oldest & ~(uintptr_t)(AHEAD - 1));
-    /* Within a block the order of addresses is that in which slots left their slab. */
+    /* Within a block addresses tell nothing. */
     if (way == 0 || way + TOGETHER > 2 * (uintptr_t)TOGETHER) {
         return;
     }
@@ -209,7 +214,8 @@ void slot_free_full(struct heap *heap, char *start, size_t size)
     uint32_t class = size_class_of(size);
     const struct shortcut *shortcut = cache_shortcut(cache_mine, start);
     const struct magazine *magazine = &cache_mine->magazines[class];
-    if (magazine_count(magazine) > 0) { /* not one that has no room */
+    bool one_block = (size_t)heap->classes.at[class].pages << heap->page_shift <= AHEAD;
+    if (one_block && magazine_count(magazine) > 0) { /* not one that has no room */
         fetch_ahead(shortcut, start, magazine->bottom->start);
     }
     if (LIKELY(magazine_overflow_to_stock(heap, class))) {

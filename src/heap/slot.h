@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/single_threaded.h>
 
+#include "base/check.h"
 #include "base/report.h"
 #include "base/wipe.h"
 #include "heap/canary.h"
@@ -247,6 +248,7 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, voi
     /* The record may come late from memory, so what is to be done depends on the class, and on the
      * length only where it is easily guessed: a wrong guess would be noticed only then. */
     size_t class = entry_class(entry);
+    INVARIANT(class == size_class_of(length));
     if (UNLIKELY(!slot_is_key(length))) {
         slot_free_other(heap, class, slot.start, slot.record, length);
         return;
