@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The order in which slots leave their slab. Whoever allocates many buffers at once comes here for
- * each of them, so the loops know where the slab begins, and ask no question whose answer nobody
- * can guess: a slab's slots are picked from wherever a random number falls until none is left.
+ * each of them: so the loops know where the slab begins, and whether a slot is free behind the
+ * place where a random number falls, which nobody can guess, is no branch.
  */
 #include "heap/slab.h"
 
@@ -27,6 +27,7 @@ INLINE uint32_t next_place(struct places *places, size_t i)
  * So not quite evenly. */
 INLINE uint32_t pick_bit(uint64_t *word, uint32_t from)
 {
+    INVARIANT(*word != 0);
     uint64_t behind = *word & (UINT64_MAX << from);
     uint32_t bit = (uint32_t)__builtin_ctzll(behind != 0 ? behind : *word);
     *word &= ~(UINT64_C(1) << bit);

@@ -174,25 +174,24 @@ void slot_free_damaged(struct heap *heap, char *start, size_t size)
     free_damaged(heap, place.class, place.slot, size);
 }
 
+enum { AHEAD = 4096 };
+
 /*
  * Who fills a magazine with slots that lie together frees what was allocated together, and goes on
  * with those behind it, or before it. The processor cannot guess which line is next, as slots leave
  * a slab at random, and each free would wait for two or three of them. So a few kilobytes and their
  * records are asked for now, once for half a magazine; if they are not freed next, little is lost.
  *
- * Slabs of one such block each, that is: within a longer one addresses do not tell which way it
- * goes, and its slots are long enough for the processor to see for itself.
+ * Only where a slab is one such block: within a longer one addresses do not tell where it goes on.
  *
  * Inline: compilers drop the call of a function that has no effect but this.
  */
-enum { AHEAD = 4096 };
-
 INLINE void fetch_ahead(const struct shortcut *shortcut, const char *start, const char *oldest)
 {
     enum { TOGETHER = 2 * MAGAZINE_BYTES_MAX };
     uintptr_t block = (uintptr_t)start & ~(uintptr_t)(AHEAD - 1);
     uintptr_t way = block - ((uintptr_t)oldest & ~(uintptr_t)(AHEAD - 1));
-    /* Within a block addresses tell nothing. */
+    /* Within a block addresses tell nothing; far apart, they are no neighbours. */
     if (way == 0 || way + TOGETHER > 2 * (uintptr_t)TOGETHER) {
         return;
     }
