@@ -127,6 +127,61 @@ static void what_a_look_empties_counts_against_the_next(void **state)
     layer_check_heap(heap);
 }
 
+/* ---- what counts as use ---- */
+
+/* One class, and so many bytes more or less. */
+enum { SHORT = 42, LONG = 56 };
+
+static struct magazine *of_both(void)
+{
+    assert_int_equal(size_class_of(SHORT), size_class_of(LONG));
+    return &cache_mine->magazines[size_class_of(SHORT)];
+}
+
+/* A look after which nothing has changed finds it idle, so it must have been full before. */
+static void expect_used_then_idle(void)
+{
+    assert_int_equal(look(), 0);
+    uint32_t held = magazine_count(of_both());
+    assert_true(held > 0);
+    assert_int_equal(look(), -(int64_t)held);
+}
+
+static void other_buffers_of_as_many_slots_are_use(void **state)
+{
+    (void)state;
+    char *one = keeper_get(heap, SHORT);
+    (void)look();
+    const struct slot *top = magazine_top(of_both());
+    heap_free(heap, one, SHORT);
+    (void)keeper_get(heap, LONG);
+    assert_ptr_equal(magazine_top(of_both()), top);
+    expect_used_then_idle();
+    layer_check_heap(heap);
+}
+
+static void fewer_slots_of_as_many_bytes_are_use(void **state)
+{
+    (void)state;
+    char *four[4];
+    for (size_t i = 0; i < 4; i++) {
+        four[i] = keeper_get(heap, SHORT);
+    }
+    (void)look();
+    uint64_t bytes = counter_read(&of_both()->live_bytes);
+    for (size_t i = 0; i < 4; i++) {
+        heap_free(heap, four[i], SHORT);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        (void)keeper_get(heap, LONG);
+    }
+    assert_int_equal(counter_read(&of_both()->live_bytes), bytes);
+    expect_used_then_idle();
+    layer_check_heap(heap);
+}
+
+/* ---- when there is a look ---- */
+
 static void looks_are_one_for_many_slots(void **state)
 {
     (void)state;
@@ -150,6 +205,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_in_use_stays_and_so_does_its_stock, fresh, end),
         cmocka_unit_test_setup_teardown(a_stock_that_others_use_stays, fresh, end),
         cmocka_unit_test_setup_teardown(what_a_look_empties_counts_against_the_next, fresh, end),
+        cmocka_unit_test_setup_teardown(other_buffers_of_as_many_slots_are_use, fresh, end),
+        cmocka_unit_test_setup_teardown(fewer_slots_of_as_many_bytes_are_use, fresh, end),
         cmocka_unit_test_setup_teardown(looks_are_one_for_many_slots, fresh, end),
     };
     return layer_run(tests);

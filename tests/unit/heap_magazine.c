@@ -161,6 +161,60 @@ static void who_has_no_magazine_or_is_to_flush_it_goes_another_way(void **state)
     layer_check_heap(heap);
 }
 
+/* ---- what moves is counted ---- */
+
+/* No look comes so far. */
+enum { FAR_FROM_A_LOOK = -1000000 };
+
+static void what_leaves_and_comes_is_counted_wherever_it_goes(void **state)
+{
+    (void)state;
+    uint32_t capacity = heap->classes.at[size_class_of(SIZE)].magazine;
+    uint32_t half = (capacity + 1) / 2;
+    uint32_t to_stock = 0;
+    uint32_t to_slabs = 0;
+    size_t next = 0;
+    take(MANY);
+    while (next < MANY - capacity) {
+        uint32_t in_stock = magazine_count(stocked());
+        cache_mine->moved = FAR_FROM_A_LOOK;
+        next = overflow_once(next);
+        assert_int_equal(cache_mine->moved, FAR_FROM_A_LOOK + (int64_t)half);
+        *(magazine_count(stocked()) > in_stock ? &to_stock : &to_slabs) += half;
+    }
+    assert_true(to_stock > 0 && to_slabs > 0);
+    for (bool quick = true, from_slabs = false; !from_slabs; quick = !quick) {
+        drain();
+        from_slabs = magazine_count(stocked()) == 0;
+        cache_mine->moved = FAR_FROM_A_LOOK;
+        bool refilled = quick && magazine_refill_from_stock(heap, size_class_of(SIZE));
+        uint32_t came = magazine_count(mine());
+        if (!refilled) {
+            (void)keeper_get(heap, SIZE);
+            came = magazine_count(mine()) + 1;
+        }
+        assert_int_equal(cache_mine->moved, FAR_FROM_A_LOOK + (int64_t)came);
+    }
+    assert_int_equal(magazine_count(stocked()), 0);
+    layer_check_heap(heap);
+}
+
+static void who_only_frees_looks_for_what_is_idle_too(void **state)
+{
+    (void)state;
+    size_t next = 0;
+    take(MANY);
+    do {
+        cache_mine->moved = FAR_FROM_A_LOOK;
+        next = overflow_once(next);
+        assert_true(next < MANY);
+    } while (magazine_count(stocked()) < magazine_capacity(stocked()));
+    cache_mine->moved = INT32_MAX;
+    next = overflow_once(next);
+    assert_true(cache_mine->moved <= 0);
+    layer_check_heap(heap);
+}
+
 /* ---- room ---- */
 
 static uint64_t room_of(const struct cache *cache)
@@ -394,6 +448,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_magazine_overflows_to_the_stock_alone, fresh, end),
         cmocka_unit_test_setup_teardown(who_has_no_magazine_or_is_to_flush_it_goes_another_way,
                                         fresh, end),
+        cmocka_unit_test_setup_teardown(what_leaves_and_comes_is_counted_wherever_it_goes, fresh,
+                                        end),
+        cmocka_unit_test_setup_teardown(who_only_frees_looks_for_what_is_idle_too, fresh, end),
         cmocka_unit_test_setup_teardown(all_magazines_hold_a_16th_of_the_limit, fresh, end),
         cmocka_unit_test_setup_teardown(without_room_all_goes_through_the_mutex, fresh, end),
         cmocka_unit_test_setup_teardown(flushing_returns_the_room, fresh, end),

@@ -334,6 +334,42 @@ static void a_claim_does_not_hide_a_wrong_size(void **state)
                       FATAL "wrong size");
 }
 
+/* ---- recutting ---- */
+
+/* Pages that are recut, as far as free sees: it does not care for which of a slab's they are. */
+static void *recut_again_and_again(void *context)
+{
+    page_entry *entry = context;
+    uint32_t one = atomic_load(entry);
+    for (;;) {
+        atomic_store_explicit(entry, one + 1, memory_order_relaxed);
+        atomic_store_explicit(entry, one, memory_order_relaxed);
+    }
+    return NULL;
+}
+
+/* Sooner or later between the two looks at the entry. */
+static void free_what_is_being_recut(void *context)
+{
+    struct place place = heap_place(heap, context);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, recut_again_and_again,
+                       &place.region->entries[place.first_page]) != 0) {
+        return;
+    }
+    for (;;) {
+        int error = 0;
+        heap_free(heap, context, HEAP_ANY_SIZE);
+        context = heap_allocate(heap, 40, &error);
+    }
+}
+
+static void a_pointer_whose_slab_is_recut_during_its_free_is_stale(void **state)
+{
+    (void)state;
+    assert_death_with(free_what_is_being_recut, keeper_get(heap, 40), SIGABRT, FATAL "double free");
+}
+
 /* ---- the spent budget ---- */
 
 static void a_spent_budget_flushes_the_threads_own_magazines(void **state)
@@ -406,6 +442,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_check_is_not_the_other, fresh, end),
         cmocka_unit_test_setup_teardown(free_and_its_like_wait_for_a_claim_to_end, fresh, end),
         cmocka_unit_test_setup_teardown(a_claim_does_not_hide_a_wrong_size, fresh, end),
+        cmocka_unit_test_setup_teardown(a_pointer_whose_slab_is_recut_during_its_free_is_stale,
+                                        fresh, end),
         cmocka_unit_test_setup_teardown(the_fast_path_goes_on_with_what_the_stock_has, fresh, end),
         cmocka_unit_test_setup_teardown(a_spent_budget_flushes_the_threads_own_magazines, fresh,
                                         end),
