@@ -1,0 +1,59 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# What the fast path costs, in the object code: no call and no locked instruction, but for the one step in
+# which a free decides, where there are threads, who was first. (A second one there would go unseen by
+# every other test, and so would none: who loses the race is seen only where there is one.) And what is
+# fetched ahead: compilers drop what has no effect but that.
+set -eu
+. "$(dirname "$0")/lib.sh"
+
+case $("$CC" -dumpmachine) in
+    x86_64-*) ;;
+    *) skip "knows the instructions of x86_64 alone" ;;
+esac
+command -v objdump > /dev/null || skip "needs objdump (Debian: binutils)"
+
+root=$SOURCE
+
+# build FOLDER: leaves its code in $work/code.
+build() {
+    rm -rf "$work/build"
+    SOURCE=$1 build_library "$work/build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBUILD_SHARED_LIBS=ON \
+        -DSECURE_MALLOC_INSTALL=OFF
+    LC_ALL=C objdump -d --no-show-raw-insn "$work/build/src/libsecure_malloc.so" > "$work/code"
+}
+
+# count FUNCTION PATTERN: how many instructions of a function match.
+count() {
+    awk -v name="$1" -v pattern="$2" '
+        /^[0-9a-f]+ <.*>:$/ { inside = $2 == "<" name ">:"; found += inside; next }
+        inside { sub(/^[^\t]*\t/, ""); sub(/[ \t]*#.*/, ""); matching += $0 ~ pattern }
+        END { print found ? matching + 0 : "no such function" }' "$work/code"
+}
+
+# An xchg with memory is locked without saying so.
+locked='^lock|^xchg .*\('
+
+build "$root"
+for name in secure_malloc secure_free secure_free_sized slot_allocate_other slot_free_other; do
+    test "$(count $name "$locked")" = 0 || fail "$name: locked instructions: $(count $name "$locked")"
+    test "$(count $name '^call')" = 0 || fail "$name: calls: $(count $name '^call')"
+done
+for pattern in "$locked" '^lock cmpxchg'; do
+    found=$(count slot_free_threaded "$pattern")
+    test "$found" = 1 || fail "slot_free_threaded: $pattern: $found times, not once"
+done
+test "$(count slot_free_threaded '^call')" = 0 || fail "slot_free_threaded calls"
+for name in slab_pick slot_free_full; do
+    found=$(count $name '^prefetch')
+    test "$found" -ge 2 || fail "$name: prefetches: $found"
+done
+
+# A check that never fires is no check.
+mkdir "$work/broken"
+for part in CMakeLists.txt cmake include src; do
+    cp -R "$root/$part" "$work/broken/$part"
+done
+sed 's/^    if (!threads) {/    if (true) {/' "$root/src/heap/slot.h" > "$work/broken/src/heap/slot.h"
+build "$work/broken"
+test "$(count slot_free_threaded "$locked")" = 0 || fail "what is broken passes"
