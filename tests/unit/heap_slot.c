@@ -348,7 +348,8 @@ static void *recut_again_and_again(void *context)
     return NULL;
 }
 
-/* Sooner or later between the two looks at the entry. */
+/* Sooner or later between the two looks at the entry, where threads can stop anywhere: an
+ * emulator's that stop between blocks alone would go on for good. */
 static void free_what_is_being_recut(void *context)
 {
     struct place place = heap_place(heap, context);
