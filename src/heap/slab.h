@@ -57,7 +57,7 @@ struct slab_request {
 size_t slab_take(struct heap *heap, const struct slab_request *request, int *error);
 
 /* Which slots of a slab go, for slab_take: so many free ones, at random, that are free no longer.
- * The slab has that many; its count of them is the caller's to change. */
+ * The slab has that many; its count of them is the caller's to change. Under the class's mutex. */
 void slab_pick(struct heap *heap, struct slab *slab, struct slot *slots, size_t count);
 
 /* The home of the slab that a slot lies in. */

@@ -7,21 +7,7 @@
 set -eu
 . "$(dirname "$0")/lib.sh"
 
-case $("$CC" -dumpmachine) in
-    x86_64-*) ;;
-    *) skip "knows the instructions of x86_64 alone" ;;
-esac
-command -v objdump > /dev/null || skip "needs objdump (Debian: binutils)"
-
-root=$SOURCE
-
-# build FOLDER: leaves its code in $work/code.
-build() {
-    rm -rf "$work/build"
-    SOURCE=$1 build_library "$work/build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBUILD_SHARED_LIBS=ON \
-        -DSECURE_MALLOC_INSTALL=OFF
-    LC_ALL=C objdump -d --no-show-raw-insn "$work/build/src/libsecure_malloc.so" > "$work/code"
-}
+needs_object_code
 
 # count FUNCTION PATTERN: how many instructions match of the functions of that name.
 count() {
@@ -42,7 +28,7 @@ call='(^|[ \t])call'
 # An xchg with memory is locked without saying so.
 locked='(^|[ \t])(lock|mfence)|(^|[ \t])xchg.*[(]'
 
-build "$root"
+object_code "$SOURCE" RelWithDebInfo
 for name in secure_malloc secure_free secure_free_sized slot_allocate_other slot_free_other \
     allocate_16 allocate_64 allocate_128 allocate_272 allocate_528 allocate_longer \
     free_16 free_64 free_128 free_272 free_528 free_longer; do
@@ -60,10 +46,7 @@ test "$(count slot_free_full '^prefetch')" -ge 2 ||
 
 # A check that never fires is no check.
 test "$(count slab_take "$call")" -ge 1 || fail "slab_take calls others, and no call is found"
-mkdir "$work/broken"
-for part in CMakeLists.txt cmake include src; do
-    cp -R "$root/$part" "$work/broken/$part"
-done
-sed 's/^    if (!threads) {/    if (true) {/' "$root/src/heap/slot.h" > "$work/broken/src/heap/slot.h"
-build "$work/broken"
+to_be_broken broken
+sed 's/^    if (!threads) {/    if (true) {/' "$SOURCE/src/heap/slot.h" > "$work/broken/src/heap/slot.h"
+object_code "$work/broken" RelWithDebInfo
 test "$(count slot_free_threaded "$locked")" = 0 || fail "what is broken passes"

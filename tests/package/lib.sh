@@ -39,6 +39,31 @@ build_library() {
     quietly "$CMAKE" --build "$library_build"
 }
 
+# For who reads the object code.
+needs_object_code() {
+    case $("$CC" -dumpmachine) in
+        x86_64-*) ;;
+        *) skip "knows the instructions of x86_64 alone" ;;
+    esac
+    command -v objdump > /dev/null || skip "needs objdump (Debian: binutils)"
+}
+
+# object_code FOLDER TYPE: builds the sources in a folder, and leaves their code in $work/code.
+object_code() {
+    rm -rf "$work/build"
+    SOURCE=$1 build_library "$work/build" -DCMAKE_BUILD_TYPE="$2" -DBUILD_SHARED_LIBS=ON \
+        -DSECURE_MALLOC_INSTALL=OFF
+    LC_ALL=C objdump -d --no-show-raw-insn "$work/build/src/libsecure_malloc.so" > "$work/code"
+}
+
+# to_be_broken NAME: a copy of the sources, $work/NAME. A check that never fires is no check.
+to_be_broken() {
+    mkdir "$work/$1"
+    for part in CMakeLists.txt cmake include src; do
+        cp -R "$SOURCE/$part" "$work/$1/$part"
+    done
+}
+
 # Installs a build, then moves what was installed: whatever remembers the first place breaks.
 # Sets $prefix and $libdir.
 install_and_move() {

@@ -5,20 +5,13 @@
 set -eu
 . "$(dirname "$0")/lib.sh"
 
-case $("$CC" -dumpmachine) in
-    x86_64-*) ;;
-    *) skip "knows the instructions of x86_64 alone" ;;
-esac
-command -v objdump > /dev/null || skip "needs objdump (Debian: binutils)"
+needs_object_code
 
 root=$SOURCE
 
 # wipes FOLDER TYPE: builds it; 0 if every wipe is in it. What is missing is in $work/missing.
 wipes() {
-    rm -rf "$work/build"
-    SOURCE=$1 build_library "$work/build" -DCMAKE_BUILD_TYPE="$2" -DBUILD_SHARED_LIBS=ON \
-        -DSECURE_MALLOC_INSTALL=OFF
-    LC_ALL=C objdump -d --no-show-raw-insn "$work/build/src/libsecure_malloc.so" > "$work/code"
+    object_code "$1" "$2"
     awk -f "$root/tests/package/wipe.awk" "$work/code" > "$work/missing"
 }
 
@@ -26,16 +19,8 @@ for type in RelWithDebInfo Release MinSizeRel; do
     wipes "$root" $type || fail "$type: $(cat "$work/missing")"
 done
 
-# broken NAME: a copy of the sources to be broken.
-broken() {
-    mkdir "$work/$1"
-    for part in CMakeLists.txt cmake include src; do
-        cp -R "$root/$part" "$work/$1/$part"
-    done
-}
-
 # A check that never fires is no check: without the stores, each function is found.
-broken broken
+to_be_broken broken
 sed -e '/^ *\*(wipe_block \*)(void \*)at = /d' -e '/^ *\*(slot_line \*)(void \*)at = /d' \
     "$root/src/heap/slot_shape.h" > "$work/broken/src/heap/slot_shape.h"
 ! wipes "$work/broken" RelWithDebInfo || fail "a library that does not wipe passes"
@@ -47,7 +32,7 @@ done
 # Nor does one branch stand in for another: the keys of one shape are not wiped. What is found is what is
 # left.
 for shape in 48 KEY LONG_KEY; do
-    broken careless-$shape
+    to_be_broken careless-$shape
     sed "s/^ *shape_wipe(shape, slot.start, end);/if (shape.kind != SHAPE_IS_KEY || shape.least != SHAPE_$shape.least) &/" \
         "$root/src/heap/slot.h" > "$work/careless-$shape/src/heap/slot.h"
     ! wipes "$work/careless-$shape" RelWithDebInfo || fail "a library that does not wipe $shape passes"
