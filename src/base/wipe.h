@@ -23,6 +23,14 @@ bool bytes_equal(const void *a, const void *b, size_t size);
 
 typedef uint64_t wipe_block __attribute__((vector_size(16), may_alias));
 
+/* at is aligned to 16. The empty asm makes it a store that the compiler must keep, and keeps it
+ * from making a memset of several. */
+INLINE void wipe_one_block(void *at)
+{
+    *(wipe_block *)at = (wipe_block){0, 0};
+    __asm__ volatile("" : : : "memory");
+}
+
 /* Is every byte zero? start is aligned to 16, size is a multiple of 16 and at least 16. */
 INLINE bool wipe_slot_holds(const void *start, size_t size)
 {

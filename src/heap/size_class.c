@@ -59,12 +59,12 @@ static void add(struct size_classes *classes, size_t slot_size, size_t page_size
 static void check_shape(const struct size_classes *classes, struct slot_shape shape)
 {
     size_t last = shape_class_of(shape, shape.size_max);
-    size_t covered = 2 * (size_t)shape.half + (shape.kind == SHAPE_IS_WIDE ? BLOCK : 0);
+    size_t covered = 2 * (size_t)shape.half + (shape.in == SHAPE_IN_BLOCKS ? 0 : BLOCK);
     for (size_t class = shape.first; class <= last; class ++) {
         size_t size = classes->at[class].slot_size;
         size_t below = class > 0 ? classes->at[class - 1].slot_size : 0;
         REQUIRE(size == shape_slot_size(shape, class) && size - below <= shape.step);
-        REQUIRE(shape.half <= size && size <= covered);
+        REQUIRE(size <= covered && (shape.half <= size || shape.in == SHAPE_IN_MOVING_LINES));
         REQUIRE(size_class_of(size - shape.slack) == class);
     }
 }
@@ -77,9 +77,10 @@ void size_classes_init(struct size_classes *classes, size_t page_size)
     for (size_t size = SLOT_ALIGNMENT; size <= FINE_MAX; size += SLOT_ALIGNMENT) {
         add(classes, size, page_size);
     }
-    for (size_t round = FINE_MAX; round + SLOT_ALIGNMENT <= most; round *= 2) {
-        for (size_t quarter = 0; quarter < 4; quarter++) {
-            size_t size = round + round / 4 * quarter + SLOT_ALIGNMENT;
+    for (size_t round = FINE_MAX - SLOT_ALIGNMENT; round < most; round *= 2) {
+        size_t parts = round + SLOT_ALIGNMENT < EIGHTHS_MAX ? 8 : 4;
+        for (size_t part = 1; part <= parts; part++) {
+            size_t size = round + round / parts * part + SLOT_ALIGNMENT;
             if (size <= most) {
                 add(classes, size, page_size);
             }
@@ -95,9 +96,8 @@ void size_classes_init(struct size_classes *classes, size_t page_size)
     }
     check_shape(classes, SHAPE_16);
     check_shape(classes, SHAPE_48);
-    check_shape(classes, SHAPE_64);
-    check_shape(classes, SHAPE_128);
     check_shape(classes, SHAPE_LONG_KEY);
+    check_shape(classes, SHAPE_LONGEST_KEY);
     check_shape(classes, SHAPE_272);
     check_shape(classes, SHAPE_528);
     check_shape(classes, SHAPE_1040);

@@ -75,17 +75,13 @@ void slot_free_full(struct heap *heap, char *start, size_t size);
 void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void *pointer,
                         size_t size);
 
-/* The fast path of sizes that are no key's, */
+/* The fast path of all sizes but keys up to 120 bytes: see heap/slot_wide.h. */
 typedef void *slot_allocator(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
 typedef void slot_freer(struct heap *heap, size_t class, char *start, slot_record *record,
                         size_t size);
-slot_allocator slot_allocate_other;
-slot_freer slot_free_other;
-
-/* and of those above 120 bytes, shape by shape: see heap/slot_wide.h. */
 struct slot_wide {
-    slot_allocator *allocate_272, *allocate_528, *allocate_longer;
-    slot_freer *free_272, *free_528, *free_longer;
+    slot_allocator *allocate_key, *allocate; /* keys above 120 bytes; what is no key */
+    slot_freer *free_key, *free;
     /* Of long memory: start is aligned to 16, size is a multiple of 16. */
     void (*wipe)(void *start, size_t size);
     /* Are the first CHECK_FREE_MAX bytes zero? */
@@ -103,10 +99,10 @@ bool slot_wiped_by_fork(const struct heap *heap, const void *start, size_t size,
 /* ---- allocating ---- */
 
 /*
- * The sizes that come first: 16 to 120 bytes, in multiples of 8, as keys are. Their slack is a
+ * The sizes that come first: 16 to 264 bytes, in multiples of 8, as keys are. Their slack is a
  * whole word or two, so its first word and its last are all of it.
  */
-enum { KEY_MIN = 16, KEY_MAX = 120, KEY_STEP = 8, SIZE_BITS = 8 * sizeof(size_t) };
+enum { KEY_MIN = 16, KEY_MAX = 264, KEY_STEP = 8, SIZE_BITS = 8 * sizeof(size_t) };
 
 /* One comparison for the bounds and the multiple. */
 INLINE bool slot_is_key(size_t size)
@@ -151,12 +147,15 @@ INLINE void *slot_allocate_shaped(struct heap *heap, size_t size, slot_allocate_
 INLINE void *slot_allocate(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
 {
     if (UNLIKELY(!slot_is_key(size))) {
-        return slot_allocate_other(heap, size, slowly);
+        return heap_wide(heap)->allocate(heap, size, slowly);
     }
     if (LIKELY(size <= SHAPE_KEY.size_max)) {
         return slot_allocate_shaped(heap, size, slowly, SHAPE_KEY);
     }
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_LONG_KEY);
+    if (LIKELY(size <= SHAPE_LONG_KEY.size_max)) {
+        return slot_allocate_shaped(heap, size, slowly, SHAPE_LONG_KEY);
+    }
+    return heap_wide(heap)->allocate_key(heap, size, slowly);
 }
 
 /* ---- freeing ---- */
@@ -183,19 +182,6 @@ INLINE void slot_free_shaped(struct heap *heap, size_t class, struct slot slot, 
     magazine_set_top(magazine, top + 1);
     counter_sub(&magazine->live_bytes, size);
 }
-
-/* The two for a shape, a function each: several in one would need more registers than there are. */
-#define SLOT_FUNCTIONS(name)                                                                       \
-    static NOINLINE void *allocate_##name(struct heap *heap, size_t size,                          \
-                                          slot_allocate_slowly *slowly)                            \
-    {                                                                                              \
-        return slot_allocate_shaped(heap, size, slowly, SHAPE_##name);                             \
-    }                                                                                              \
-    static NOINLINE void free_##name(struct heap *heap, size_t class, char *start,                 \
-                                     slot_record *record, size_t size)                             \
-    {                                                                                              \
-        slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_##name);           \
-    }
 
 /* From live to free, once. false: someone else was faster, or claims it. */
 INLINE bool slot_clear_record(slot_record *record, uint16_t seen)
@@ -250,7 +236,7 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, voi
     size_t class = entry_class(entry);
     INVARIANT(class == size_class_of(length));
     if (UNLIKELY(!slot_is_key(length))) {
-        slot_free_other(heap, class, slot.start, slot.record, length);
+        heap_wide(heap)->free(heap, class, slot.start, slot.record, length);
         return;
     }
     /* 32 bytes is what most keys have. And once the class is guessed, the magazine is known before
@@ -263,7 +249,11 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, voi
         slot_free_shaped(heap, class, slot, length, SHAPE_KEY);
         return;
     }
-    slot_free_shaped(heap, class, slot, length, SHAPE_LONG_KEY);
+    if (LIKELY(class < SHAPE_LONGEST_KEY.first)) {
+        slot_free_shaped(heap, class, slot, length, SHAPE_LONG_KEY);
+        return;
+    }
+    heap_wide(heap)->free_key(heap, class, slot.start, slot.record, length);
 }
 
 /* Regions that this thread has not freed anything of yet, large buffers, NULL and what is none of

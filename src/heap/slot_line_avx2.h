@@ -11,18 +11,24 @@
 #include "base/wipe.h"
 
 #define BLOCK     sizeof(wipe_block)
-#define SLOT_LINE 32
+#define SLOT_LINE (2 * BLOCK)
 
 typedef uint64_t slot_line __attribute__((vector_size(SLOT_LINE), may_alias, aligned(16)));
+
+INLINE void line_wipe(char *at)
+{
+    *(slot_line *)(void *)at = (slot_line){0};
+    __asm__ volatile("" : : : "memory"); /* as wipe_one_block */
+}
 
 INLINE bool block_is_zero(wipe_block block)
 {
     return _mm_testz_si128((__m128i)block, (__m128i)block) != 0;
 }
 
-INLINE bool line_is_zero(slot_line line, wipe_block block)
+INLINE bool line_is_zero(const slot_line *line, wipe_block block)
 {
-    __m256i all = _mm256_or_si256((__m256i)line, _mm256_zextsi128_si256((__m128i)block));
+    __m256i all = _mm256_or_si256((__m256i)*line, _mm256_zextsi128_si256((__m128i)block));
     return _mm256_testz_si256(all, all) != 0;
 }
 

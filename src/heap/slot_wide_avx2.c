@@ -11,11 +11,11 @@ INLINE void wipe_lines(char *at, size_t size)
     for (; at < lines_end; at += AT_ONCE) {
         UNROLLED
         for (size_t i = 0; i < AT_ONCE; i += SLOT_LINE) {
-            shape_wipe_line(at + i);
+            line_wipe(at + i);
         }
     }
     for (; at < end; at += BLOCK) {
-        shape_wipe_block(at);
+        wipe_one_block(at);
     }
 }
 
@@ -27,11 +27,11 @@ static void wipe_long(void *start, size_t size)
         wipe_lines(start, size);
         return;
     }
-    char *lines = (char *)start + shape_before_lines(start);
+    char *lines = shape_first_line(start);
     char *end = (char *)start + size;
     wipe_lines(lines + CHECK_FREE_MAX, (size_t)(end - lines) - CHECK_FREE_MAX);
     wipe_lines(lines, CHECK_FREE_MAX);
-    shape_wipe_block(start);
+    wipe_one_block(start);
 }
 
 const struct slot_wide slot_wide_avx2 = {

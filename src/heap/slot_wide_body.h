@@ -11,13 +11,29 @@ INLINE bool wide_begins_zero(const void *memory)
     slot_line seen[4] = {{0}, {0}, {0}, {0}};
     UNROLLED
     for (size_t at = 0; at < CHECK_FREE_MAX; at += SLOT_LINE) {
-        seen[at / SLOT_LINE % 4] |= *(const slot_line *)(const void *)(start + at);
+        seen[at / SLOT_LINE % 4] |= *line_in(start + at);
     }
-    return line_is_zero((seen[0] | seen[1]) | (seen[2] | seen[3]), (wipe_block){0, 0});
+    seen[0] |= seen[1] | (seen[2] | seen[3]);
+    return line_is_zero(&seen[0], (wipe_block){0, 0});
 }
 
-SLOT_FUNCTIONS(272)
-SLOT_FUNCTIONS(528)
+/* The two for a shape, a function each: several in one would need more registers than there are. */
+#define SLOT_FUNCTIONS(name, shape)                                                                \
+    static NOINLINE void *allocate_##name(struct heap *heap, size_t size,                          \
+                                          slot_allocate_slowly *slowly)                            \
+    {                                                                                              \
+        return slot_allocate_shaped(heap, size, slowly, shape);                                    \
+    }                                                                                              \
+    static NOINLINE void free_##name(struct heap *heap, size_t class, char *start,                 \
+                                     slot_record *record, size_t size)                             \
+    {                                                                                              \
+        slot_free_shaped(heap, class, (struct slot){start, record}, size, shape);                  \
+    }
+
+SLOT_FUNCTIONS(key, SHAPE_LONGEST_KEY)
+SLOT_FUNCTIONS(16, SHAPE_16)
+SLOT_FUNCTIONS(528, SHAPE_528)
+SLOT_FUNCTIONS(1040, SHAPE_1040)
 
 /* Of a longer slot only the beginning is checked. */
 static NOINLINE void *allocate_long(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
@@ -38,30 +54,46 @@ static NOINLINE void *allocate_long(struct heap *heap, size_t size, slot_allocat
     return start;
 }
 
-static NOINLINE void *allocate_longer(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
+/* Who knows nothing of the next size guesses that it is the most frequent one, each time: one
+ * question of these at the most is answered against the guess, and none where it is right. So the
+ * most sizes that one shape can do come last, in line. */
+static void *allocate_other(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
 {
-    if (LIKELY(size <= SHAPE_1040.size_max)) {
-        return slot_allocate_shaped(heap, size, slowly, SHAPE_1040);
+    if (size > SHAPE_528.size_max) {
+        if (LIKELY(size <= SHAPE_1040.size_max)) {
+            return allocate_1040(heap, size, slowly);
+        }
+        return size <= cache_mine->size_max ? allocate_long(heap, size, slowly) : slowly(size);
     }
-    if (size <= cache_mine->size_max) {
-        return allocate_long(heap, size, slowly);
+    if (size > SHAPE_272.size_max) {
+        return allocate_528(heap, size, slowly);
     }
-    return slowly(size);
+    if (UNLIKELY(size <= SHAPE_16.size_max)) {
+        return allocate_16(heap, size, slowly);
+    }
+    return slot_allocate_shaped(heap, size, slowly, SHAPE_272);
 }
 
-static NOINLINE void free_longer(struct heap *heap, size_t class, char *start, slot_record *record,
-                                 size_t size)
+static void free_other(struct heap *heap, size_t class, char *start, slot_record *record,
+                       size_t size)
 {
-    if (LIKELY(class < SHAPE_1040_END)) {
-        slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_1040);
-        return;
+    if (class >= SHAPE_1040.first) {
+        if (LIKELY(class < SHAPE_1040_END)) {
+            free_1040(heap, class, start, record, size);
+        } else {
+            slot_free_any(heap, (uint32_t) class, (struct slot){start, record}, size);
+        }
+    } else if (class >= SHAPE_528.first) {
+        free_528(heap, class, start, record, size);
+    } else if (LIKELY(class >= SHAPE_272.first)) {
+        slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_272);
+    } else {
+        free_16(heap, class, start, record, size);
     }
-    slot_free_any(heap, (uint32_t) class, (struct slot){start, record}, size);
 }
 
 #define SLOT_WIDE_FUNCTIONS                                                                        \
-    .allocate_272 = allocate_272, .allocate_528 = allocate_528,                                    \
-    .allocate_longer = allocate_longer, .free_272 = free_272, .free_528 = free_528,                \
-    .free_longer = free_longer, .begins_zero = wide_begins_zero
+    .allocate_key = allocate_key, .allocate = allocate_other, .free_key = free_key,                \
+    .free = free_other, .begins_zero = wide_begins_zero
 
 #endif

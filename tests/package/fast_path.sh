@@ -29,9 +29,9 @@ call='(^|[ \t])call'
 locked='(^|[ \t])(lock|mfence)|(^|[ \t])xchg.*[(]'
 
 object_code "$SOURCE" RelWithDebInfo
-for name in secure_malloc secure_free secure_free_sized slot_allocate_other slot_free_other \
-    allocate_16 allocate_64 allocate_128 allocate_272 allocate_528 allocate_longer \
-    free_16 free_64 free_128 free_272 free_528 free_longer; do
+for name in secure_malloc secure_free secure_free_sized \
+    allocate_16 allocate_key allocate_other allocate_528 allocate_1040 allocate_long \
+    free_16 free_key free_other free_528 free_1040; do
     test "$(count $name "$locked")" = 0 || fail "$name: locked instructions: $(count $name "$locked")"
     test "$(count $name "$call")" = 0 || fail "$name: calls: $(count $name "$call")"
 done

@@ -21,11 +21,11 @@ done
 
 # A check that never fires is no check: without the stores, each function is found.
 to_be_broken broken
-sed -e '/^ *\*(wipe_block \*)(void \*)at = /d' -e '/^ *\*(slot_line \*)(void \*)at = /d' \
-    "$root/src/heap/slot_shape.h" > "$work/broken/src/heap/slot_shape.h"
+sed '/^ *\*(wipe_block \*)at = /d' "$root/src/base/wipe.h" > "$work/broken/src/base/wipe.h"
+sed '/^ *\*(slot_line \*)(void \*)at = /d' "$root/src/heap/slot_line_avx2.h" > "$work/broken/src/heap/slot_line_avx2.h"
 ! wipes "$work/broken" RelWithDebInfo || fail "a library that does not wipe passes"
 for name in secure_free secure_free_sized slot_free_threaded \
-    free_16 free_64 free_128 free_272 free_528 free_longer; do
+    free_16 free_key free_other free_528 free_1040; do
     grep -q "^$name: stores 0 zero bytes" "$work/missing" || fail "$name should be found: it does not wipe"
 done
 
@@ -33,7 +33,7 @@ done
 # left.
 for shape in 48 KEY LONG_KEY; do
     to_be_broken careless-$shape
-    sed "s/^ *shape_wipe(shape, slot.start, end);/if (shape.kind != SHAPE_IS_KEY || shape.least != SHAPE_$shape.least) &/" \
+    sed "s/^ *shape_wipe(shape, slot.start, end);/if (shape.of != SHAPE_OF_KEYS || shape.least != SHAPE_$shape.least) &/" \
         "$root/src/heap/slot.h" > "$work/careless-$shape/src/heap/slot.h"
     ! wipes "$work/careless-$shape" RelWithDebInfo || fail "a library that does not wipe $shape passes"
     left=192

@@ -110,7 +110,7 @@ static __attribute__((noinline)) void use_secret(ending *end)
     }
     __asm__ volatile("" : : "r"(secret) : "memory"); /* used */
     if (end == NULL) {
-        shape_wipe(SHAPE_64, (char *)secret, (char *)secret + sizeof(secret)); /* as free does */
+        shape_wipe(SHAPE_KEY, (char *)secret, (char *)secret + sizeof(secret)); /* as free does */
     } else if (end == wipe) {
         wipe(secret, sizeof(secret));
     } else if (end == wipe_racing) {

@@ -49,8 +49,9 @@ static void every_size_has_the_smallest_class_that_holds_it_and_a_canary(void **
 static void classes_are_those_of_the_design(void **state)
 {
     (void)state;
-    static const uint32_t first[] = {16,  32,  48,  64,  80,  96,  112, 128, 144,
-                                     176, 208, 240, 272, 336, 400, 464, 528};
+    static const uint32_t first[] = {16,  32,  48,  64,  80,  96,  112, 128, 144,  160,  176, 192,
+                                     208, 224, 240, 256, 272, 304, 336, 368, 400,  432,  464, 496,
+                                     528, 592, 656, 720, 784, 848, 912, 976, 1040, 1296, 1552};
     for (size_t i = 0; i < PAGE_SIZES; i++) {
         size_classes_init(&classes, page_sizes[i]);
         for (size_t j = 0; j < sizeof(first) / sizeof(first[0]); j++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Both ways to treat slots above 128 bytes: this processor's, and every processor's. */
+/* Both ways to treat slots of all sizes but short keys': this processor's, and every processor's.
+ */
 #include "heap/slot_wide.h"
 
 #include <signal.h>
@@ -8,7 +9,7 @@
 #include "unit/heap_model.h"
 #include "unit/os_view.h"
 
-enum { LEAST = FINE_MAX - CANARY_MIN + 1, MARGIN = 64 };
+enum { MARGIN = 64 };
 
 static struct heap *heap;
 static const struct slot_wide *ways[2];
@@ -73,7 +74,7 @@ static void every_size_is_zero_then_canary_and_wiped_again(void **state)
     (void)state;
     for (size_t way = 0; way < 2; way++) {
         heap->wide = ways[way];
-        for (size_t size = LEAST; size <= heap->classes.size_max; size += 1 + size / 200) {
+        for (size_t size = 0; size <= heap->classes.size_max; size += 1 + size / 200) {
             unsigned char *start = take_fast(size);
             const struct size_class *c = &heap->classes.at[size_class_of(size)];
             check_new(start, size);
@@ -98,9 +99,9 @@ static void more_than_a_magazine_adds_up(void **state)
         kept = (struct keeper){.heap = heap};
         model_begin(300 + way);
         for (model.step = 1; model.step <= 3000; model.step++) {
-            uint32_t most = (uint32_t)heap->classes.size_max + 1 - LEAST;
+            uint32_t most = (uint32_t)heap->classes.size_max + 1;
             if (model_below(2) == 0 && kept.count < BUFFERS_MAX / 2) {
-                assert_int_equal(keeper_allocate(&kept, LEAST + model_below(most)), 0);
+                assert_int_equal(keeper_allocate(&kept, model_below(most)), 0);
             } else if (kept.count > 0) {
                 keeper_free(&kept, model_below((uint32_t)kept.count));
             }
@@ -144,7 +145,7 @@ static void use_written_after_free(void *context)
 static void damage_is_seen(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {130, 256, 257, 500, 700, 1024, 1025, 3000};
+    static const size_t sizes[] = {3, 41, 100, 130, 255, 256, 263, 500, 700, 1024, 1025, 3000};
     for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
         size_t size = sizes[i / 2];
         size_t slot_size = heap->classes.at[size_class_of(size)].slot_size;
