@@ -44,7 +44,7 @@ void large_unclaim(struct heap *heap, struct large *large, uint64_t record)
     heap_count_claim(heap, -1);
 }
 
-static uint64_t claim_at(struct heap *heap, struct region *region, size_t first_page,
+INLINE uint64_t claim_at(struct heap *heap, const struct region *region, size_t first_page,
                          const void *pointer, bool freeing)
 {
     struct large *large = large_at(heap, region, first_page);
@@ -125,9 +125,10 @@ void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guar
         return NULL;
     }
     struct large *large = large_at(heap, run.region, run.page);
-    large->count = run.count;
+    /* Not sequentially consistent: that would wait for all of the last buffer's wipe. */
+    atomic_store_explicit(&large->count, run.count, memory_order_relaxed);
     large->access = OS_READ_WRITE; /* before guarded, for a child that is forked in between */
-    large->guarded = guarded;
+    atomic_store_explicit(&large->guarded, guarded, memory_order_release);
     void *pointer = large_start(heap, run.region, run.page, large, size);
     check_free(heap, run, cold > 0, pointer);
     large_write_canaries(heap, run_start(&heap->pages, run), large, size);

@@ -29,16 +29,33 @@ struct large {
     uint8_t access; /* enum os_access; guarded buffers */
 };
 
-struct large *large_at(const struct heap *heap, const struct region *region, size_t first_page);
+INLINE struct large *large_at(const struct heap *heap, const struct region *region,
+                              size_t first_page)
+{
+    return (struct large *)(void *)(region->owners + first_page * heap->pages.config.owner_stride);
+}
+
+INLINE char *large_run(const struct heap *heap, const struct region *region, size_t first_page)
+{
+    return region_page(region, first_page, heap->page_shift);
+}
 
 /* What a guarded buffer takes at the end of its run: no bytes have an address of their own too. */
-size_t large_flush_size(size_t size);
-
-char *large_run(const struct heap *heap, const struct region *region, size_t first_page);
+INLINE size_t large_flush_size(size_t size)
+{
+    return ((size > 0 ? size : 1) + SLOT_ALIGNMENT - 1) & ~(size_t)(SLOT_ALIGNMENT - 1);
+}
 
 /* Where the caller's bytes begin. */
-void *large_start(const struct heap *heap, const struct region *region, size_t first_page,
-                  const struct large *large, size_t size);
+INLINE void *large_start(const struct heap *heap, const struct region *region, size_t first_page,
+                         const struct large *large, size_t size)
+{
+    char *start = large_run(heap, region, first_page);
+    if (large->guarded) {
+        start += (large->count << heap->page_shift) - large_flush_size(size);
+    }
+    return start;
+}
 
 void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guarded, int *error);
 
@@ -85,6 +102,11 @@ enum fault large_check(const struct heap *heap, char *run, const struct large *l
  * someone's mlockall may have locked the gaps, which makes one mapping of them and a closed buffer:
  * at the limit on mappings it cannot be opened then. -ENOMEM: so it is, and its contents are
  * discarded. */
-int large_open(const struct heap *heap, char *run, const struct large *large);
+int large_open_closed(const struct heap *heap, char *run, const struct large *large);
+
+INLINE int large_open(const struct heap *heap, char *run, const struct large *large)
+{
+    return large->access == OS_READ_WRITE ? 0 : large_open_closed(heap, run, large);
+}
 
 #endif

@@ -1,39 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The bytes of a large buffer: where they lie in its run, and the canaries around them. */
+/* The bytes of a large buffer: the canaries around them, and whether they can be touched. */
 #include "heap/canary.h"
 #include "heap/large.h"
-
-struct large *large_at(const struct heap *heap, const struct region *region, size_t first_page)
-{
-    return (struct large *)(void *)(region->owners + first_page * heap->pages.config.owner_stride);
-}
-
-static size_t round_up(size_t size, size_t multiple)
-{
-    return (size + multiple - 1) & ~(multiple - 1);
-}
-
-char *large_run(const struct heap *heap, const struct region *region, size_t first_page)
-{
-    return region_page(region, first_page, heap->page_shift);
-}
-
-size_t large_flush_size(size_t size)
-{
-    return round_up(size > 0 ? size : 1, SLOT_ALIGNMENT);
-}
-
-void *large_start(const struct heap *heap, const struct region *region, size_t first_page,
-                  const struct large *large, size_t size)
-{
-    char *start = large_run(heap, region, first_page);
-    if (large->guarded) {
-        start += (large->count << heap->page_shift) - large_flush_size(size);
-    }
-    return start;
-}
-
-/* ---- canaries ---- */
 
 void large_write_canaries(const struct heap *heap, char *run, const struct large *large,
                           size_t size)
@@ -84,12 +52,9 @@ enum fault large_check(const struct heap *heap, char *run, const struct large *l
                                                                : FAULT_BUFFER_OVERFLOW;
 }
 
-int large_open(const struct heap *heap, char *run, const struct large *large)
+int large_open_closed(const struct heap *heap, char *run, const struct large *large)
 {
     size_t size = large->count << heap->page_shift;
-    if (large->access == OS_READ_WRITE) {
-        return 0;
-    }
     int error = os_pages_protect(run, size, OS_READ_WRITE);
     if (error != 0) {
         int kept = os_pages_discard(run, size);
