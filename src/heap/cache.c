@@ -105,7 +105,7 @@ uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_
     return units;
 }
 
-/* Of what is left, so much for one: most programs use some twenty classes. */
+/* Of what is left, so much for one: most programs use some twenty-five classes. */
 enum { MAGAZINE_SHARE = 16 };
 
 _Static_assert(CLASS_MAX <= 64, "a class has a bit of its own in roomy");

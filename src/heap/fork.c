@@ -14,6 +14,10 @@
 #include "heap/slab.h"
 #include "heap/spare.h"
 
+/* ThreadSanitizer follows 64 mutexes that a thread holds, and ends the process at one more: these,
+ * six others of ours, and what the program itself holds when it forks. */
+_Static_assert(CLASS_MAX + 6 < 60, "fork holds too many mutexes for ThreadSanitizer");
+
 void heap_fork_prepare(struct heap *heap)
 {
     mutex_lock(&heap->changes_mutex);

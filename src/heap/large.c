@@ -44,7 +44,7 @@ void large_unclaim(struct heap *heap, struct large *large, uint64_t record)
     heap_count_claim(heap, -1);
 }
 
-INLINE uint64_t claim_at(struct heap *heap, const struct region *region, size_t first_page,
+static uint64_t claim_at(struct heap *heap, const struct region *region, size_t first_page,
                          const void *pointer, bool freeing)
 {
     struct large *large = large_at(heap, region, first_page);

@@ -98,12 +98,12 @@ void large_write_canaries(const struct heap *heap, char *run, const struct large
 /* FAULT_COUNT: nothing is damaged. */
 enum fault large_check(const struct heap *heap, char *run, const struct large *large, size_t size);
 
+int large_open_closed(const struct heap *heap, char *run, const struct large *large);
+
 /* Makes a claimed buffer's run readable and writable. It is mostly a mapping of its own, but
  * someone's mlockall may have locked the gaps, which makes one mapping of them and a closed buffer:
  * at the limit on mappings it cannot be opened then. -ENOMEM: so it is, and its contents are
  * discarded. */
-int large_open_closed(const struct heap *heap, char *run, const struct large *large);
-
 INLINE int large_open(const struct heap *heap, char *run, const struct large *large)
 {
     return large->access == OS_READ_WRITE ? 0 : large_open_closed(heap, run, large);

@@ -19,7 +19,7 @@ static bool set_pages(struct heap *heap, const struct place *place, struct large
         /* At the limit on mappings the pages stay, as slack. */
         (void)pages_shrink_large(&heap->pages, &run, count);
     }
-    large->count = run.count;
+    atomic_store_explicit(&large->count, run.count, memory_order_relaxed);
     return true;
 }
 

@@ -78,9 +78,8 @@ void size_classes_init(struct size_classes *classes, size_t page_size)
         add(classes, size, page_size);
     }
     for (size_t round = FINE_MAX - SLOT_ALIGNMENT; round < most; round *= 2) {
-        size_t parts = round + SLOT_ALIGNMENT < EIGHTHS_MAX ? 8 : 4;
-        for (size_t part = 1; part <= parts; part++) {
-            size_t size = round + round / parts * part + SLOT_ALIGNMENT;
+        for (size_t quarter = 1; quarter <= 4; quarter++) {
+            size_t size = round + round / 4 * quarter + SLOT_ALIGNMENT;
             if (size <= most) {
                 add(classes, size, page_size);
             }
@@ -96,6 +95,7 @@ void size_classes_init(struct size_classes *classes, size_t page_size)
     }
     check_shape(classes, SHAPE_16);
     check_shape(classes, SHAPE_48);
+    check_shape(classes, SHAPE_KEY);
     check_shape(classes, SHAPE_LONG_KEY);
     check_shape(classes, SHAPE_LONGEST_KEY);
     check_shape(classes, SHAPE_272);

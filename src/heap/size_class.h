@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Size classes: multiples of 16 up to 272, then eight a doubling up to 1,040 and four above, each
- * 16 above its round number (304, 528, 4112), so that a power of two and its canary fit without
- * waste. They end at four pages, or at 32,752 bytes so that a length fits a record. Behind them
- * come the aligned classes, 32 to 4096: powers of two, whose slots begin at their multiples; only
+ * Size classes: multiples of 16 up to 272, then four a doubling, each 16 above its round number
+ * (336, 400, 464, 528, 1040, 4112), so that a power of two and its canary fit without waste. They
+ * end at four pages, or at 32,752 bytes so that a length fits a record. Behind them come the
+ * aligned classes, 32 to 4096: powers of two, whose slots begin at their multiples; only
  * secure_aligned_alloc uses those, and only their slack may be longer than the step to the class
  * below.
  */
@@ -19,23 +19,19 @@
 enum {
     SLOT_SHIFT = 4,
     SLOT_ALIGNMENT = 1 << SLOT_SHIFT,
-    CANARY_MIN = 8,     /* bytes of slack at the least, */
-    CANARY_WIDE = 16,   /* and in slots above FINE_MAX */
-    FINE_MAX = 272,     /* classes are multiples of 16 up to here */
-    EIGHTHS_MAX = 1040, /* and eighths of a doubling up to here, then quarters */
+    CANARY_MIN = 8,   /* bytes of slack at the least, */
+    CANARY_WIDE = 16, /* and in ordinary slots above FINE_MAX */
+    FINE_MAX = 272,   /* classes are multiples of 16 up to here */
     SLOT_SIZE_MAX = 32752,
     SLAB_PAGES_MAX = 8,
     ALIGNED_MIN = 32,
     ALIGNED_MAX = 4096,
-    ALIGNED_FIRST = 53, /* the first aligned class: behind all that any page size has */
-    CLASS_MAX = 61,
+    ALIGNED_FIRST = 45, /* the first aligned class: behind all that any page size has */
+    CLASS_MAX = 53,
     MAGAZINE_SLOTS_MAX = 64,
     MAGAZINE_BYTES_MAX = 24576,
     MAGAZINE_SLOTS_MIN = 2
 };
-
-/* The first classes of each kind. */
-enum { EIGHTHS_FIRST = FINE_MAX / SLOT_ALIGNMENT, QUARTERS_FIRST = EIGHTHS_FIRST + 2 * 8 };
 
 struct size_class {
     uint32_t slot_size;
@@ -64,16 +60,11 @@ INLINE uint32_t size_class_of(size_t size)
     if (LIKELY(size <= FINE_MAX - CANARY_MIN)) {
         return (uint32_t)((size + CANARY_MIN - 1) / SLOT_ALIGNMENT);
     }
-    /* The round number is the least (8 + i) << shift, or (4 + i) << shift, that is not below size.
-     */
+    /* The round number is the least (4 + i) << shift that is not below size. */
     size_t below = size - 1;
     uint32_t log = (uint32_t)(63 - __builtin_clzll((unsigned long long)below));
-    if (LIKELY(size <= EIGHTHS_MAX - CANARY_WIDE)) {
-        uint32_t eighth = (uint32_t)(below >> (log - 3)) & 7;
-        return EIGHTHS_FIRST + 8 * (log - 8) + eighth;
-    }
     uint32_t quarter = (uint32_t)(below >> (log - 2)) & 3;
-    return QUARTERS_FIRST + 4 * (log - 10) + quarter;
+    return FINE_MAX / SLOT_ALIGNMENT + 4 * (log - 8) + quarter;
 }
 
 /* The class whose slots are aligned so and hold size; CLASS_MAX: there is none. */

@@ -112,12 +112,14 @@ INLINE bool slot_is_key(size_t size)
 }
 
 /* This thread's magazine of the class whose slots are `above` bytes longer than the shape's first.
- * The division is left out where it would only be undone. */
+ * The division is left out where it would only be undone, as it is where pointers have 8 bytes. */
 INLINE struct magazine *shape_magazine(struct slot_shape shape, size_t above)
 {
     struct magazine *first = &cache_mine->magazines[shape.first];
     size_t size = sizeof(*first);
-    size_t offset = shape.step <= size ? above * (size / shape.step) : above / (shape.step / size);
+    size_t offset = size % shape.step == 0   ? above * (size / shape.step)
+                    : shape.step % size == 0 ? above / (shape.step / size)
+                                             : above / shape.step * size;
     return (struct magazine *)(void *)((char *)first + offset);
 }
 

@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* Lines: bytes that wide code handles at once. As every processor has them; slot_line_avx2.h stands
- * in for this file where it is included first. */
+/* Lines, as every processor has them: two blocks. slot_line_avx2.h stands in for this file where it
+ * is included first. */
 #ifndef SECURE_MALLOC_HEAP_SLOT_LINE_H
 #define SECURE_MALLOC_HEAP_SLOT_LINE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/wipe.h"
-
-#define BLOCK     sizeof(wipe_block)
-#define SLOT_LINE (2 * BLOCK)
-
-/* Two blocks to a compiler that has nothing longer. */
-typedef uint64_t slot_line __attribute__((vector_size(32), may_alias, aligned(16)));
+#include "heap/slot_line_type.h"
 
 INLINE void line_wipe(char *at)
 {

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* heap/slot_line.h for processors with AVX2: lines are twice as long, and one instruction asks
- * whether a register is zero. Has its include guard, to stand in for it. */
+/* heap/slot_line.h for processors with AVX2: a line is one register, and one instruction asks
+ * whether it is zero. Has its include guard, to stand in for it. */
 #ifndef SECURE_MALLOC_HEAP_SLOT_LINE_H
 #define SECURE_MALLOC_HEAP_SLOT_LINE_H
 
 #include <immintrin.h>
-#include <stdbool.h>
-#include <stdint.h>
 
-#include "base/wipe.h"
-
-#define BLOCK     sizeof(wipe_block)
-#define SLOT_LINE (2 * BLOCK)
-
-typedef uint64_t slot_line __attribute__((vector_size(SLOT_LINE), may_alias, aligned(16)));
+#include "heap/slot_line_type.h"
 
 INLINE void line_wipe(char *at)
 {

@@ -62,10 +62,10 @@ struct slot_shape {
 #define SHAPE_LONGEST_KEY SHAPE(LINES, KEYS, 8, 144, 16, CANARY_MIN, 128, 272)
 #define SHAPE_16          SHAPE(BLOCKS, WORDS, 0, 16, 16, CANARY_MIN, 16, 16)
 #define SHAPE_272         SHAPE(MOVING_LINES, WORDS, 1, 32, 16, CANARY_MIN, 128, 272)
-#define SHAPE_528         SHAPE(LINES, BLOCKS, 17, 304, 32, CANARY_WIDE, 256, 528)
-#define SHAPE_1040        SHAPE(LINES, BLOCKS, 25, 592, 64, CANARY_WIDE, 512, 1040)
+#define SHAPE_528         SHAPE(LINES, BLOCKS, 17, 336, 64, CANARY_WIDE, 256, 528)
+#define SHAPE_1040        SHAPE(LINES, BLOCKS, 21, 656, 128, CANARY_WIDE, 512, 1040)
 
-enum { SHAPE_1040_END = QUARTERS_FIRST };
+enum { SHAPE_1040_END = 25 };
 
 /* What the slot for a size has more than the shape's first class: a multiple of its step. */
 INLINE size_t shape_above(struct slot_shape shape, size_t size)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The fast path of all sizes but short keys', in lines of 32 bytes, compiled once for every
- * processor and once for each that has registers as long. They are most of the work with long
- * slots: of two stores' worth of time that a 1,024-byte buffer takes to wipe, one is saved.
+ * The fast path of all sizes but keys up to 120 bytes, compiled twice: for every processor, and for
+ * those that have registers of 32 bytes. Stores are most of the work with long slots: of two
+ * stores' worth of time that a 1,024-byte buffer takes to wipe, one is saved.
  */
 #ifndef SECURE_MALLOC_HEAP_SLOT_WIDE_H
 #define SECURE_MALLOC_HEAP_SLOT_WIDE_H

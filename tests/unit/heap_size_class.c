@@ -46,12 +46,12 @@ static void every_size_has_the_smallest_class_that_holds_it_and_a_canary(void **
     }
 }
 
-static void classes_are_those_of_the_design(void **state)
+static void classes_are_multiples_of_16_then_quarters_of_a_doubling(void **state)
 {
     (void)state;
-    static const uint32_t first[] = {16,  32,  48,  64,  80,  96,  112, 128, 144,  160,  176, 192,
-                                     208, 224, 240, 256, 272, 304, 336, 368, 400,  432,  464, 496,
-                                     528, 592, 656, 720, 784, 848, 912, 976, 1040, 1296, 1552};
+    static const uint32_t first[] = {16,  32,  48,  64,  80,  96,  112,  128,  144,
+                                     160, 176, 192, 208, 224, 240, 256,  272,  336,
+                                     400, 464, 528, 656, 784, 912, 1040, 1296, 1552};
     for (size_t i = 0; i < PAGE_SIZES; i++) {
         size_classes_init(&classes, page_sizes[i]);
         for (size_t j = 0; j < sizeof(first) / sizeof(first[0]); j++) {
@@ -164,6 +164,19 @@ static void magazines_hold_24_kib_but_2_to_64_slots(void **state)
     }
 }
 
+/* As the manual says. */
+static void a_thread_that_has_used_every_size_keeps_788_kib(void **state)
+{
+    (void)state;
+    size_t bytes = 0;
+    size_classes_init(&classes, 4096);
+    for (uint32_t class = 0; class < classes.count; class ++) {
+        bytes +=
+            is_unused(class) ? 0 : (size_t)classes.at[class].magazine * classes.at[class].slot_size;
+    }
+    assert_in_range(bytes, 788 * 1024 - 512, 788 * 1024 + 511);
+}
+
 static void aligned_classes_begin_at_their_multiples(void **state)
 {
     (void)state;
@@ -210,11 +223,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_size_has_the_smallest_class_that_holds_it_and_a_canary),
-        cmocka_unit_test(classes_are_those_of_the_design),
+        cmocka_unit_test(classes_are_multiples_of_16_then_quarters_of_a_doubling),
         cmocka_unit_test(every_slot_size_is_a_multiple_of_16_and_a_slab_has_room),
         cmocka_unit_test(slabs_are_short_and_waste_little),
         cmocka_unit_test(every_offset_of_a_slab_has_its_slot),
         cmocka_unit_test(magazines_hold_24_kib_but_2_to_64_slots),
+        cmocka_unit_test(a_thread_that_has_used_every_size_keeps_788_kib),
         cmocka_unit_test(sizes_without_a_class_here_find_an_empty_one),
         cmocka_unit_test(aligned_classes_begin_at_their_multiples),
     };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The tests of heap/slot_shape.h, for lines of SLOT_LINE bytes: each program sets its own. */
+/* The tests of heap/slot_shape.h: each program includes its own kind of lines before. */
 #ifndef SECURE_MALLOC_TESTS_UNIT_HEAP_SLOT_SHAPE_H
 #define SECURE_MALLOC_TESTS_UNIT_HEAP_SLOT_SHAPE_H
 

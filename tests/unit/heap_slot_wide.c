@@ -158,6 +158,68 @@ static void damage_is_seen(void **state)
     }
 }
 
+/* ---- which shape ---- */
+
+/* The slow ends that the fast path takes to when a check has failed. */
+static size_t dirty, damaged;
+
+void *__real_slot_issue_dirty(struct heap *of, char *start, slot_record *record, size_t size);
+void *__wrap_slot_issue_dirty(struct heap *of, char *start, slot_record *record, size_t size);
+void *__wrap_slot_issue_dirty(struct heap *of, char *start, slot_record *record, size_t size)
+{
+    dirty++;
+    return __real_slot_issue_dirty(of, start, record, size);
+}
+
+void __real_slot_free_damaged(struct heap *of, char *start, size_t size);
+void __wrap_slot_free_damaged(struct heap *of, char *start, size_t size);
+void __wrap_slot_free_damaged(struct heap *of, char *start, size_t size)
+{
+    damaged++;
+    __real_slot_free_damaged(of, start, size);
+}
+
+/* With both checks off, so that what they find is not the end: that they look is what is tested. */
+static void check_every_byte(size_t size)
+{
+    size_t slot_size = heap->classes.at[size_class_of(size)].slot_size;
+    unsigned char *start = take_fast(size);
+    heap_free(heap, start, size);
+    for (size_t at = 0; at < slot_size; at++) {
+        dirty = damaged = 0;
+        start[at] = 1;
+        assert_ptr_equal(take_fast(size), start);
+        if (dirty != 1) {
+            print_error("size %zu: byte %zu is not zero, and is not seen\n", size, at);
+            fail();
+        }
+        memset(start, 0, slot_size); /* what the slow end has not cleared, as it need not */
+        canary_write(start, size, slot_size, canary_of(heap, start));
+        start[at] ^= 1;
+        heap_free(heap, start, size);
+        if (damaged != (at >= size)) {
+            print_error("size %zu: byte %zu has changed: seen %zu times\n", size, at, damaged);
+            fail();
+        }
+    }
+}
+
+static void every_byte_is_looked_at_whichever_way_a_size_goes(void **state)
+{
+    (void)state;
+    heap->check_free = heap->canary = false;
+    for (size_t way = 0; way < 2; way++) {
+        heap->wide = ways[way];
+        for (size_t size = 0; size <= SHAPE_1040.size_max; size++) {
+            /* Up to the end of what has dispatch of its own; beyond, the ends of each class. */
+            bool is_end = size_class_of(size - (size > 0)) != size_class_of(size + 1);
+            if (size <= KEY_MAX + 1 || is_end) {
+                check_every_byte(size);
+            }
+        }
+    }
+}
+
 /* ---- long memory ---- */
 
 static void a_wipe_clears_its_bytes_and_no_more(void **state)
@@ -200,6 +262,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_size_is_zero_then_canary_and_wiped_again, fresh, end),
         cmocka_unit_test_setup_teardown(more_than_a_magazine_adds_up, fresh, end),
         cmocka_unit_test_setup_teardown(damage_is_seen, fresh, end),
+        cmocka_unit_test_setup_teardown(every_byte_is_looked_at_whichever_way_a_size_goes, fresh,
+                                        end),
         cmocka_unit_test_setup_teardown(a_wipe_clears_its_bytes_and_no_more, fresh, end),
         cmocka_unit_test_setup_teardown(the_beginning_is_zero_if_each_of_its_bytes_is, fresh, end),
     };

@@ -52,8 +52,7 @@ foreach(unit
     heap_slab_walk
     heap_slot
     heap_slot_shape
-    heap_slot_shape_32
-    heap_slot_wide
+    heap_slot_shape_avx2
     heap_spare
     heap_stock
     heap_zeroize
@@ -77,8 +76,10 @@ endforeach()
 
 # As src/CMakeLists.txt compiles the file whose lines are this long.
 if(SECURE_MALLOC_HAS_AVX2)
-    set_source_files_properties(heap_slot_shape_32.c PROPERTIES COMPILE_OPTIONS "-mavx2;-mbmi2")
+    set_source_files_properties(heap_slot_shape_avx2.c PROPERTIES COMPILE_OPTIONS "-mavx2;-mbmi2")
 endif()
 
+secure_malloc_add_layer_test(heap_slot_wide
+    LINKER:--wrap=slot_issue_dirty LINKER:--wrap=slot_free_damaged)
 secure_malloc_add_layer_test(heap_mutexes
     LINKER:--wrap=mutex_lock LINKER:--wrap=mutex_try_lock LINKER:--wrap=mutex_unlock)

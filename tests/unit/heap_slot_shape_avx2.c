@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* heap/slot_shape.h with lines of 32 bytes, as heap/slot_wide_avx2.c has it. */
+/* heap/slot_shape.h as heap/slot_wide_avx2.c has it: a line is one register. */
 #include "support/skip.h"
 
 #ifdef __AVX2__
@@ -10,7 +10,7 @@
 int main(void)
 {
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2")) {
-        skip_program("unit.heap_slot_shape_32", "this processor has no AVX2");
+        skip_program("unit.heap_slot_shape_avx2", "this processor has no AVX2");
     }
     return shaped_run();
 }
@@ -19,7 +19,7 @@ int main(void)
 
 int main(void)
 {
-    skip_program("unit.heap_slot_shape_32", "the build has no AVX2");
+    skip_program("unit.heap_slot_shape_avx2", "the build has no AVX2");
 }
 
 #endif
