@@ -88,6 +88,35 @@ static void a_limit_of_16_pages_holds_1100_keys(void *context)
     check_well();
 }
 
+/* Each class that is in use pins a slab, so the more classes there are, the less goes in. */
+static void sixteen_pages_hold_a_sixth_of_mixed_sizes(void *context)
+{
+    enum { ROUNDS = 40, LEAST = 256, MOST = 1024, BUFFERS_MAX = 4096 };
+    static char *all[BUFFERS_MAX];
+    uint32_t random = 1;
+    size_t bytes = 0;
+    (void)context;
+    CHECK(limits_set_memlock(pages(16)) == 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t count = 0;
+        for (; count < BUFFERS_MAX; count++) {
+            random = random * 1103515245 + 12345;
+            const size_t size = LEAST + (random >> 16) % (MOST - LEAST + 1);
+            all[count] = secure_malloc(size);
+            if (all[count] == NULL) {
+                break;
+            }
+            bytes += size;
+        }
+        CHECK(count < BUFFERS_MAX);
+        while (count > 0) {
+            secure_free(all[--count]);
+        }
+    }
+    CHECK(bytes / ROUNDS >= pages(16) / 6);
+    check_well();
+}
+
 /* Keys of one size must not keep those of another out: the budget goes where it is needed. */
 static void budget_moves_between_sizes(void *context)
 {
@@ -298,6 +327,7 @@ int limits_memlock(void)
         IN_CHILD(nothing_may_be_locked),
         cmocka_unit_test(best_effort_works_with_a_limit_of_0_and_says_so_once),
         IN_CHILD(a_limit_of_16_pages_holds_1100_keys),
+        IN_CHILD(sixteen_pages_hold_a_sixth_of_mixed_sizes),
         IN_CHILD(budget_moves_between_sizes),
         IN_CHILD(realloc_at_the_limit_leaves_the_buffer_alone),
         cmocka_unit_test(best_effort_goes_on_beyond_the_limit),
