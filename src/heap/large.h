@@ -98,6 +98,7 @@ void large_write_canaries(const struct heap *heap, char *run, const struct large
 /* FAULT_COUNT: nothing is damaged. */
 enum fault large_check(const struct heap *heap, char *run, const struct large *large, size_t size);
 
+/* The part of large_open that is for closed ones. */
 int large_open_closed(const struct heap *heap, char *run, const struct large *large);
 
 /* Makes a claimed buffer's run readable and writable. It is mostly a mapping of its own, but

@@ -59,13 +59,13 @@ static void add(struct size_classes *classes, size_t slot_size, size_t page_size
 static void check_shape(const struct size_classes *classes, struct slot_shape shape)
 {
     size_t last = shape_class_of(shape, shape.size_max);
-    size_t covered = 2 * (size_t)shape.half + (shape.in == SHAPE_IN_BLOCKS ? 0 : BLOCK);
+    size_t covered = 2 * (size_t)shape.half + (shape.pieces == PIECES_BLOCKS ? 0 : BLOCK);
     for (size_t class = shape.first; class <= last; class ++) {
         size_t size = classes->at[class].slot_size;
         size_t below = class > 0 ? classes->at[class - 1].slot_size : 0;
         REQUIRE(size == shape_slot_size(shape, class) && size - below <= shape.step);
-        REQUIRE(size <= covered && (shape.half <= size || shape.in == SHAPE_IN_MOVING_LINES));
-        REQUIRE(size_class_of(size - shape.slack) == class);
+        REQUIRE(size <= covered && (shape.half <= size || shape.pieces == PIECES_MOVING_LINES));
+        REQUIRE(size_class_of(size - shape.slack_min) == class);
     }
 }
 

@@ -22,6 +22,7 @@
 #include "heap/magazine.h"
 #include "heap/record.h"
 #include "heap/slot_shape.h"
+#include "heap/slot_slack.h"
 
 /* So many bytes of a longer free slot are checked: more would cost more than it tells. */
 enum { CHECK_FREE_MAX = 1024 };

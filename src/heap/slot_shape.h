@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The bytes of slots up to 1,040 bytes, in straight lines: wiping, asking whether they are zero,
- * and the canary.
+ * The bytes of slots up to 1,040 bytes, in straight lines: wiping, and asking whether they are
+ * zero. heap/slot_slack.h does their canary.
  *
  * A loop whose length depends on a slot's size costs a mispredicted branch whenever sizes come in
  * no order, and malloc and free would have two of them each: as much time as all the rest. So
@@ -22,44 +22,44 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
+#include "base/check.h"
 #include "base/wipe.h"
-#include "heap/canary.h"
 #include "heap/size_class.h"
 #include "heap/slot_line.h"
 
-/* The pieces, up to `half` bytes of them from the start, and as many up to the end. */
-enum shape_in {
-    SHAPE_IN_BLOCKS,
-    SHAPE_IN_LINES,
-    SHAPE_IN_MOVING_LINES /* of slots that are shorter than half, too: see shape_moves */
+/* Up to `half` bytes of them from the start, and as many up to the end. */
+enum shape_pieces {
+    PIECES_BLOCKS,
+    PIECES_LINES,
+    PIECES_MOVING_LINES /* of slots that are shorter than half, too: see shape_moves */
 };
 
 enum shape_slack {
-    SHAPE_OF_KEYS,  /* a word or two */
-    SHAPE_OF_WORDS, /* three at the most */
-    SHAPE_OF_BLOCKS /* a block at the least, and at the most a step and a block */
+    SLACK_KEY,   /* a word or two */
+    SLACK_WORDS, /* three at the most */
+    SLACK_BLOCKS /* a block at the least, and at the most a step and a block */
 };
 
 struct slot_shape {
-    enum shape_in in;
-    enum shape_slack of;
+    enum shape_pieces pieces;
+    enum shape_slack slack;
     uint32_t first; /* class, of `least` bytes; each next one is `step` bytes longer */
     uint32_t least;
     uint32_t step;
-    uint32_t slack; /* bytes at the least */
+    uint32_t slack_min;
     uint32_t half;
     size_t size_max; /* of the caller, in the last of its classes */
 };
 
-#define SHAPE(in, of, first, least, step, slack, half, last)                                       \
-    ((struct slot_shape){SHAPE_IN_##in, SHAPE_OF_##of, first, least, step, slack, half,            \
-                         (last) - (slack)})
+#define SHAPE(pieces, slack, first, least, step, slack_min, half, last)                            \
+    ((struct slot_shape){PIECES_##pieces, SLACK_##slack, first, least, step, slack_min, half,      \
+                         (last) - (slack_min)})
 
 /* By the slots that they cover. heap/size_class.c checks that its classes are these. */
-#define SHAPE_48          SHAPE(BLOCKS, KEYS, 2, 48, 16, CANARY_MIN, 32, 48)
-#define SHAPE_KEY         SHAPE(BLOCKS, KEYS, 1, 32, 16, CANARY_MIN, 32, 64)
-#define SHAPE_LONG_KEY    SHAPE(BLOCKS, KEYS, 4, 80, 16, CANARY_MIN, 64, 128)
-#define SHAPE_LONGEST_KEY SHAPE(LINES, KEYS, 8, 144, 16, CANARY_MIN, 128, 272)
+#define SHAPE_48          SHAPE(BLOCKS, KEY, 2, 48, 16, CANARY_MIN, 32, 48)
+#define SHAPE_KEY         SHAPE(BLOCKS, KEY, 1, 32, 16, CANARY_MIN, 32, 64)
+#define SHAPE_LONG_KEY    SHAPE(BLOCKS, KEY, 4, 80, 16, CANARY_MIN, 64, 128)
+#define SHAPE_LONGEST_KEY SHAPE(LINES, KEY, 8, 144, 16, CANARY_MIN, 128, 272)
 #define SHAPE_16          SHAPE(BLOCKS, WORDS, 0, 16, 16, CANARY_MIN, 16, 16)
 #define SHAPE_272         SHAPE(MOVING_LINES, WORDS, 1, 32, 16, CANARY_MIN, 128, 272)
 #define SHAPE_528         SHAPE(LINES, BLOCKS, 17, 336, 64, CANARY_WIDE, 256, 528)
@@ -70,7 +70,7 @@ enum { SHAPE_1040_END = 25 };
 /* What the slot for a size has more than the shape's first class: a multiple of its step. */
 INLINE size_t shape_above(struct slot_shape shape, size_t size)
 {
-    return (size + shape.slack + shape.step - 1 - shape.least) & ~(size_t)(shape.step - 1);
+    return (size + shape.slack_min + shape.step - 1 - shape.least) & ~(size_t)(shape.step - 1);
 }
 
 INLINE size_t shape_class_of(struct slot_shape shape, size_t size)
@@ -84,11 +84,6 @@ INLINE size_t shape_slot_size(struct slot_shape shape, size_t class)
 }
 
 /* ---- pieces ---- */
-
-INLINE wipe_block *block_at(char *at)
-{
-    return (wipe_block *)(void *)at;
-}
 
 INLINE const wipe_block *block_in(const char *at)
 {
@@ -117,19 +112,24 @@ INLINE char *shape_lines_end(const char *end)
  * `one` is 32 in slots from 96 bytes on, `two` is 64 from 160 on, and below both are 0. Computed
  * without comparisons, for compilers make branches of those.
  */
+enum { MOVING_LINES = 8 };
+
 struct shape_moves {
-    char *front, *back; /* the first of four lines each */
-    size_t one, two;
+    char *line[MOVING_LINES];
 };
 
 INLINE struct shape_moves shape_moves(const char *start, const char *end)
 {
-    size_t half_above = ((size_t)(end - start) - SLOT_LINE) / 2; /* at most 120 */
-    struct shape_moves moves = {.front = shape_first_line(start)};
-    moves.one = (half_above | half_above / 2) & 32;
-    moves.two = half_above & 64;
-    moves.back = shape_lines_end(end) - SLOT_LINE - moves.one - moves.two;
-    return moves;
+    size_t size = (size_t)(end - start);
+    size_t half_above = (size - SLOT_LINE) / 2; /* at most 120 */
+    size_t one = (half_above | half_above / 2) & 32;
+    size_t two = half_above & 64;
+    char *front = shape_first_line(start);
+    char *back = shape_lines_end(end) - SLOT_LINE - one - two;
+    /* Or a slot of 32 bytes, with no whole line in it, would be left. */
+    INVARIANT(size % SLOT_LINE != 0 || front == start);
+    return (struct shape_moves){{front, front + one, back, back + one, front + two,
+                                 front + two + one, back + two, back + two + one}};
 }
 
 /* ---- zeros ---- */
@@ -168,23 +168,22 @@ INLINE bool shape_lines_are_zero(const char *start, const char *end, size_t half
 
 INLINE bool shape_moving_lines_are_zero(const char *start, const char *end)
 {
-    struct shape_moves by = shape_moves(start, end);
-    slot_line front = *line_in(by.front) | *line_in(by.front + by.one);
-    slot_line back = *line_in(by.back) | *line_in(by.back + by.one);
+    slot_line seen[2] = {{0}, {0}};
+    struct shape_moves at = shape_moves(start, end);
     wipe_block left = *block_in(start) | *block_in(end - BLOCK);
-    by.front += by.two;
-    by.back += by.two;
-    front |= *line_in(by.front) | *line_in(by.front + by.one);
-    back |= *line_in(by.back) | *line_in(by.back + by.one);
-    front |= back;
-    return line_is_zero(&front, left);
+    UNROLLED
+    for (size_t i = 0; i < MOVING_LINES; i++) {
+        seen[i % 2] |= *line_in(at.line[i]);
+    }
+    seen[0] |= seen[1];
+    return line_is_zero(&seen[0], left);
 }
 
 INLINE bool shape_is_zero(struct slot_shape shape, const char *start, const char *end)
 {
-    return shape.in == SHAPE_IN_BLOCKS  ? shape_blocks_are_zero(start, end, shape.half)
-           : shape.in == SHAPE_IN_LINES ? shape_lines_are_zero(start, end, shape.half)
-                                        : shape_moving_lines_are_zero(start, end);
+    return shape.pieces == PIECES_BLOCKS  ? shape_blocks_are_zero(start, end, shape.half)
+           : shape.pieces == PIECES_LINES ? shape_lines_are_zero(start, end, shape.half)
+                                          : shape_moving_lines_are_zero(start, end);
 }
 
 INLINE void shape_wipe_blocks(char *start, char *end, size_t half)
@@ -215,130 +214,24 @@ INLINE void shape_wipe_lines(char *start, char *end, size_t half)
 
 INLINE void shape_wipe_moving_lines(char *start, char *end)
 {
-    struct shape_moves by = shape_moves(start, end);
+    struct shape_moves at = shape_moves(start, end);
     wipe_one_block(start);
     wipe_one_block(end - BLOCK);
-    line_wipe(by.front);
-    line_wipe(by.front + by.one);
-    line_wipe(by.back);
-    line_wipe(by.back + by.one);
-    by.front += by.two;
-    by.back += by.two;
-    line_wipe(by.front);
-    line_wipe(by.front + by.one);
-    line_wipe(by.back);
-    line_wipe(by.back + by.one);
+    UNROLLED
+    for (size_t i = 0; i < MOVING_LINES; i++) {
+        line_wipe(at.line[i]);
+    }
 }
 
 INLINE void shape_wipe(struct slot_shape shape, char *start, char *end)
 {
-    if (shape.in == SHAPE_IN_BLOCKS) {
+    if (shape.pieces == PIECES_BLOCKS) {
         shape_wipe_blocks(start, end, shape.half);
-    } else if (shape.in == SHAPE_IN_LINES) {
+    } else if (shape.pieces == PIECES_LINES) {
         shape_wipe_lines(start, end, shape.half);
     } else {
         shape_wipe_moving_lines(start, end);
     }
-}
-
-/* ---- the canary ---- */
-
-/*
- * The slack of a slot begins at `size`. It is written and read in words and blocks that hold none
- * of the caller's bytes: a load that finds its bytes in two stores, one of the caller's and one of
- * ours, would wait until both have left the store buffer. What would be too many of them fall
- * together instead.
- */
-typedef uint64_t __attribute__((may_alias, aligned(1))) unaligned_word;
-
-/* The canary's word as it reads at an address that is no multiple of 8. */
-INLINE uint64_t canary_turned(uint64_t word, size_t address)
-{
-    unsigned by = (unsigned)(8 * address) % 64;
-    bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-    return little ? word >> by | word << (-by % 64) : word << by | word >> (-by % 64);
-}
-
-INLINE char *shape_higher(char *a, char *b)
-{
-    return a > b ? a : b;
-}
-
-INLINE unaligned_word *word_at(char *at)
-{
-    return (unaligned_word *)(void *)at;
-}
-
-/* The second of at most three: the one behind the first, or the first again where the first and the
- * last are all there is. Slots end at multiples of 16, so the size alone tells. */
-INLINE size_t shape_second_word(size_t size)
-{
-    return (sizeof(canary_word) - size) & sizeof(canary_word);
-}
-
-/* Slots above 272 bytes have a block of slack at least: one that begins with it, then those at the
- * multiples of 16 behind, each once or, where there are fewer, the first of them again. */
-typedef uint64_t unaligned_block __attribute__((vector_size(16), may_alias, aligned(1)));
-
-INLINE char *shape_blocks(char *start, size_t size)
-{
-    return start + ((size + BLOCK - 1) & ~(BLOCK - 1));
-}
-
-/* Into a slot that is zero. What overlaps is written in an order in which a load finds the most
- * frequent sizes' words and blocks whole. */
-INLINE void shape_write_canary(struct slot_shape shape, char *start, char *end, size_t size,
-                               uint64_t word)
-{
-    char *first = start + size;
-    char *last = end - sizeof(word);
-    if (shape.of == SHAPE_OF_KEYS) {
-        *word_at(last) = word;
-        *word_at(first) = word;
-        return;
-    }
-    uint64_t turned = canary_turned(word, size);
-    if (shape.of == SHAPE_OF_WORDS) {
-        *word_at(last) = word;
-        *word_at(first + shape_second_word(size)) = turned;
-        *word_at(first) = turned;
-        return;
-    }
-    *(unaligned_block *)(void *)first = (unaligned_block){turned, turned};
-    if (first != end - BLOCK) {
-        char *blocks = shape_blocks(start, size);
-        *block_at(end - BLOCK) = (wipe_block){word, word};
-        UNROLLED
-        for (size_t at = 2 * BLOCK; at <= shape.step; at += BLOCK) {
-            *block_at(shape_higher(end - at, blocks)) = (wipe_block){word, word};
-        }
-    }
-}
-
-INLINE bool shape_canary_holds(struct slot_shape shape, char *start, char *end, size_t size,
-                               uint64_t word)
-{
-    char *first = start + size;
-    char *last = end - sizeof(word);
-    if (shape.of == SHAPE_OF_KEYS) {
-        return *word_at(last) == word && *word_at(first) == word;
-    }
-    uint64_t turned = canary_turned(word, size);
-    if (shape.of == SHAPE_OF_WORDS) {
-        return *word_at(last) == word && *word_at(first + shape_second_word(size)) == turned &&
-               *word_at(first) == turned;
-    }
-    wipe_block wrong = (wipe_block)(*(const unaligned_block *)(const void *)first ^
-                                    (unaligned_block){turned, turned});
-    if (first != end - BLOCK) {
-        char *blocks = shape_blocks(start, size);
-        wrong |= *block_at(end - BLOCK) ^ (wipe_block) { word, word };
-        UNROLLED
-        for (size_t at = 2 * BLOCK; at <= shape.step; at += BLOCK) {
-            wrong |= *block_at(shape_higher(end - at, blocks)) ^ (wipe_block) { word, word };
-        }
-    }
-    return block_is_zero(wrong);
 }
 
 #endif

@@ -33,7 +33,7 @@ done
 # left.
 for shape in 48 KEY LONG_KEY; do
     to_be_broken careless-$shape
-    sed "s/^ *shape_wipe(shape, slot.start, end);/if (shape.of != SHAPE_OF_KEYS || shape.least != SHAPE_$shape.least) &/" \
+    sed "s/^ *shape_wipe(shape, slot.start, end);/if (shape.slack != SLACK_KEY || shape.least != SHAPE_$shape.least) &/" \
         "$root/src/heap/slot.h" > "$work/careless-$shape/src/heap/slot.h"
     ! wipes "$work/careless-$shape" RelWithDebInfo || fail "a library that does not wipe $shape passes"
     left=192

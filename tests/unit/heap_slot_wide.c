@@ -211,9 +211,8 @@ static void every_byte_is_looked_at_whichever_way_a_size_goes(void **state)
     for (size_t way = 0; way < 2; way++) {
         heap->wide = ways[way];
         for (size_t size = 0; size <= SHAPE_1040.size_max; size++) {
-            /* Up to the end of what has dispatch of its own; beyond, the ends of each class. */
-            bool is_end = size_class_of(size - (size > 0)) != size_class_of(size + 1);
-            if (size <= KEY_MAX + 1 || is_end) {
+            /* The end of each class, and of keys. */
+            if (size <= KEY_MAX + 1 || size_class_of(size - 1) != size_class_of(size + 1)) {
                 check_every_byte(size);
             }
         }
