@@ -32,6 +32,7 @@ INLINE bool wide_begins_zero(const void *memory)
 
 SLOT_FUNCTIONS(key, SHAPE_LONGEST_KEY)
 SLOT_FUNCTIONS(16, SHAPE_16)
+SLOT_FUNCTIONS(272, SHAPE_272)
 SLOT_FUNCTIONS(528, SHAPE_528)
 SLOT_FUNCTIONS(1040, SHAPE_1040)
 
@@ -56,7 +57,7 @@ static NOINLINE void *allocate_long(struct heap *heap, size_t size, slot_allocat
 
 /* Who knows nothing of the next size guesses that it is the most frequent one, each time: one
  * question of these at the most is answered against the guess, and none where it is right. So the
- * most sizes that one shape can do come last, in line. */
+ * most sizes that one shape can do come last. */
 static void *allocate_other(struct heap *heap, size_t size, slot_allocate_slowly *slowly)
 {
     if (size > SHAPE_528.size_max) {
@@ -71,7 +72,7 @@ static void *allocate_other(struct heap *heap, size_t size, slot_allocate_slowly
     if (UNLIKELY(size <= SHAPE_16.size_max)) {
         return allocate_16(heap, size, slowly);
     }
-    return slot_allocate_shaped(heap, size, slowly, SHAPE_272);
+    return allocate_272(heap, size, slowly);
 }
 
 static void free_other(struct heap *heap, size_t class, char *start, slot_record *record,
@@ -86,7 +87,7 @@ static void free_other(struct heap *heap, size_t class, char *start, slot_record
     } else if (class >= SHAPE_528.first) {
         free_528(heap, class, start, record, size);
     } else if (LIKELY(class >= SHAPE_272.first)) {
-        slot_free_shaped(heap, class, (struct slot){start, record}, size, SHAPE_272);
+        free_272(heap, class, start, record, size);
     } else {
         free_16(heap, class, start, record, size);
     }

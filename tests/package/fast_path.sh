@@ -30,8 +30,8 @@ locked='(^|[ \t])(lock|mfence)|(^|[ \t])xchg.*[(]'
 
 object_code "$SOURCE" RelWithDebInfo
 for name in secure_malloc secure_free secure_free_sized \
-    allocate_16 allocate_key allocate_other allocate_528 allocate_1040 allocate_long \
-    free_16 free_key free_other free_528 free_1040; do
+    allocate_other allocate_16 allocate_key allocate_272 allocate_528 allocate_1040 allocate_long \
+    free_other free_16 free_key free_272 free_528 free_1040; do
     test "$(count $name "$locked")" = 0 || fail "$name: locked instructions: $(count $name "$locked")"
     test "$(count $name "$call")" = 0 || fail "$name: calls: $(count $name "$call")"
 done

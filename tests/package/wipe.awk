@@ -19,8 +19,8 @@ BEGIN {
     needs("free_1040", 1040, 2)
     # Eight lines at places that are computed, in the same words where a register has moved, and a block
     # on each side: no more, or two branches could wipe half each.
-    needs("free_other", 8 * 32 + 2 * 16, 2)
-    several["free_other"] = exact["free_other"] = 1
+    needs("free_272", 8 * 32 + 2 * 16, 2)
+    several["free_272"] = exact["free_272"] = 1
     # A turn of its loop, and the block at the end.
     needs("wipe_long", 144, 1)
 }
