@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/state.h"
+#include "heap/large.h"
 #include "heap/slot.h"
 
 static COLD void *failed(int error)
@@ -14,14 +15,20 @@ static COLD void *failed(int error)
 
 static NOINLINE void *allocate(size_t size);
 
+static NOINLINE void *allocate_in_every_way(size_t size)
+{
+    int error = state_ready();
+    void *pointer = error == 0 ? heap_allocate(&state.heap, size, &error) : NULL;
+    return pointer != NULL ? pointer : failed(error);
+}
+
 static NOINLINE void *allocate_slow(size_t size)
 {
     if (LIKELY(slot_refilled(&state.heap, size))) {
         return allocate(size);
     }
-    int error = state_ready();
-    void *pointer = error == 0 ? heap_allocate(&state.heap, size, &error) : NULL;
-    return pointer != NULL ? pointer : failed(error);
+    void *kept = large_allocate_kept(&state.heap, size);
+    return LIKELY(kept != NULL) ? kept : allocate_in_every_way(size);
 }
 
 SECURE_MALLOC_API void *secure_malloc(size_t size)

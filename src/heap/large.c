@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/check.h"
-#include "heap/spare.h"
+#include "heap/magazine.h"
 
 /* ---- claims ---- */
 
@@ -38,22 +38,14 @@ static uint64_t claim(struct heap *heap, struct large *large)
     }
 }
 
-void large_unclaim(struct heap *heap, struct large *large, uint64_t record)
+INLINE uint64_t claim_at(struct heap *heap, struct large *large, char *run, const void *pointer,
+                         bool freeing)
 {
-    atomic_store_explicit(&large->record, record, memory_order_release);
-    heap_count_claim(heap, -1);
-}
-
-static uint64_t claim_at(struct heap *heap, const struct region *region, size_t first_page,
-                         const void *pointer, bool freeing)
-{
-    struct large *large = large_at(heap, region, first_page);
     uint64_t record = claim(heap, large);
     if (UNLIKELY(record == 0)) {
         heap_report_bad(heap, pointer, freeing);
     }
-    size_t size = large_record_size(record);
-    if (UNLIKELY(large_start(heap, region, first_page, large, size) != pointer)) {
+    if (UNLIKELY(large_start(heap, run, large, large_record_size(record)) != pointer)) {
         large_unclaim(heap, large, record);
         heap_report_bad(heap, pointer, freeing);
     }
@@ -63,7 +55,8 @@ static uint64_t claim_at(struct heap *heap, const struct region *region, size_t 
 uint64_t large_claim_at(struct heap *heap, const struct place *place, const void *pointer,
                         bool freeing)
 {
-    return claim_at(heap, place->region, place->first_page, pointer, freeing);
+    return claim_at(heap, large_at(heap, place->region, place->first_page),
+                    large_run(heap, place->region, place->first_page), pointer, freeing);
 }
 
 /* ---- allocating and freeing ---- */
@@ -79,63 +72,85 @@ static void touch(char *at)
                                                   memory_order_relaxed);
 }
 
-/* Both ends: a guarded buffer lies at the rear one. */
-static void check_free(const struct heap *heap, struct run run, bool is_cold, const void *pointer)
+/* Both ends are checked: a guarded buffer lies at the rear one. */
+static char *rear_of(const struct heap *heap, char *run, size_t count)
 {
-    char *start = run_start(&heap->pages, run);
-    char *rear = start + (run.count << heap->page_shift) - CHECK_FREE_MAX;
-    if (!heap->check_free) {
-        return;
-    }
-    if (is_cold) {
-        touch(start);
-        touch(rear);
-    }
-    if (!(heap_wide(heap)->begins_zero(start) && heap_wide(heap)->begins_zero(rear))) {
-        report_fault(FAULT_WRITE_AFTER_FREE, pointer, 0);
-    }
+    return run + (count << heap->page_shift) - CHECK_FREE_MAX;
 }
 
-static int take(struct heap *heap, size_t count, size_t alignment, struct run *run, size_t *cold)
+/* Makes a buffer of a free run that is ours; all about it is known but what its buffer needs. */
+static void *hand_out(struct heap *heap, struct spare of, size_t size, bool guarded)
 {
-    if (alignment <= heap->page_size && spare_take(heap, count, run)) {
-        return 0;
+    struct large *large = of.large;
+    large->access = OS_READ_WRITE; /* before guarded, for a child that is forked in between */
+    /* Not sequentially consistent: that would wait for all of the last buffer's wipe. */
+    atomic_store_explicit(&large->guarded, guarded, memory_order_release);
+    char *start = large_start(heap, of.start, large, size);
+    if (heap->check_free) {
+        bool (*begins_zero)(const void *) = heap_wide(heap)->begins_zero;
+        if (!(begins_zero(of.start) && begins_zero(rear_of(heap, of.start, large->count)))) {
+            report_fault(FAULT_WRITE_AFTER_FREE, start, 0);
+        }
     }
-    int error = pages_take_large(&heap->pages, count, alignment, run, cold);
+    large_write_canaries(heap, of.start, large, size);
+    counter_add_shared(&heap->large_count, 1);
+    counter_add_shared(&heap->large_bytes, size);
+    atomic_store_explicit(&large->record, large_record_of(size), memory_order_release);
+    return start;
+}
+
+static size_t pages_for(const struct heap *heap, size_t bytes)
+{
+    size_t count = (bytes + heap->page_size - 1) >> heap->page_shift;
+    return count > 0 ? count : 1;
+}
+
+void *large_allocate_kept(struct heap *heap, size_t size)
+{
+    if (size > SPARE_BYTES_MAX || size <= cache_mine->size_max) {
+        return NULL;
+    }
+    struct spare spare = spare_take(heap, pages_for(heap, size));
+    return spare.start != NULL ? hand_out(heap, spare, size, false) : NULL;
+}
+
+static int take(struct heap *heap, size_t count, size_t alignment, struct spare *taken)
+{
+    struct run run;
+    size_t cold = 0;
+    int error = pages_take_large(&heap->pages, count, alignment, &run, &cold);
     if (error == -ENOMEM && pages_possible(&heap->pages, count) == 0) {
         heap_make_room(heap, count << heap->page_shift);
-        error = pages_take_large(&heap->pages, count, alignment, run, cold);
+        error = pages_take_large(&heap->pages, count, alignment, &run, &cold);
     }
-    return error;
+    if (error != 0) {
+        return error;
+    }
+    taken->start = run_start(&heap->pages, run);
+    taken->large = large_at(heap, run.region, run.page);
+    atomic_store_explicit(&taken->large->count, run.count, memory_order_relaxed);
+    if (cold > 0 && heap->check_free) {
+        touch(taken->start);
+        touch(rear_of(heap, taken->start, run.count));
+    }
+    return 0;
 }
 
 void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guarded, int *error)
 {
-    struct run run;
-    size_t cold = 0;
-    size_t bytes = guarded ? large_flush_size(size) : size;
     if (size > PTRDIFF_MAX) {
         *error = -ENOMEM;
         return NULL;
     }
-    size_t count = (bytes + heap->page_size - 1) >> heap->page_shift;
-    count = count > 0 ? count : 1;
-    *error = take(heap, count, alignment, &run, &cold);
-    if (*error != 0) {
-        return NULL;
+    size_t count = pages_for(heap, guarded ? large_flush_size(size) : size);
+    struct spare free_run = {NULL, NULL};
+    if (alignment <= heap->page_size) {
+        free_run = spare_take(heap, count);
     }
-    struct large *large = large_at(heap, run.region, run.page);
-    /* Not sequentially consistent: that would wait for all of the last buffer's wipe. */
-    atomic_store_explicit(&large->count, run.count, memory_order_relaxed);
-    large->access = OS_READ_WRITE; /* before guarded, for a child that is forked in between */
-    atomic_store_explicit(&large->guarded, guarded, memory_order_release);
-    void *pointer = large_start(heap, run.region, run.page, large, size);
-    check_free(heap, run, cold > 0, pointer);
-    large_write_canaries(heap, run_start(&heap->pages, run), large, size);
-    counter_add_shared(&heap->large_count, 1);
-    counter_add_shared(&heap->large_bytes, size);
-    atomic_store_explicit(&large->record, large_record_of(size), memory_order_release);
-    return pointer;
+    if (free_run.start == NULL) {
+        *error = take(heap, count, alignment, &free_run);
+    }
+    return free_run.start != NULL ? hand_out(heap, free_run, size, guarded) : NULL;
 }
 
 static void give(struct heap *heap, struct run run, bool open)
@@ -152,28 +167,28 @@ static void free_at(struct heap *heap, struct region *region, size_t first_page,
                     size_t size)
 {
     struct large *large = large_at(heap, region, first_page);
-    uint64_t record = claim_at(heap, region, first_page, pointer, true);
+    char *run = large_run(heap, region, first_page);
+    uint64_t record = claim_at(heap, large, run, pointer, true);
     size_t length = large_record_size(record);
     size_t count = large->count;
-    char *start = large_run(heap, region, first_page);
     if (size != HEAP_ANY_SIZE && size != length) {
         large_unclaim(heap, large, record);
         report_fault(FAULT_WRONG_SIZE, pointer, size);
     }
-    bool open = large_open(heap, start, large) == 0;
-    enum fault fault = open ? large_check(heap, start, large, length) : FAULT_COUNT;
-    if (fault != FAULT_COUNT) {
+    bool open = large_open(heap, run, large) == 0;
+    enum fault fault = open ? large_check(heap, run, large, length) : FAULT_COUNT;
+    if (UNLIKELY(fault != FAULT_COUNT)) {
         large_unclaim(heap, large, record);
         report_fault(fault, pointer, length);
     }
-    if (open) {
+    if (LIKELY(open)) {
         large->access = OS_READ_WRITE;
-        heap_wide(heap)->wipe(start, count << heap->page_shift);
+        heap_wide(heap)->wipe(run, count << heap->page_shift);
     }
     counter_add_shared(&heap->large_count, UINT64_MAX);
     counter_add_shared(&heap->large_bytes, 0 - (uint64_t)length);
     large_unclaim(heap, large, 0);
-    if (!open || !spare_put(heap, region, first_page, count)) {
+    if (!open || !spare_put(heap, region, first_page, (struct spare){run, large})) {
         give(heap, (struct run){region, first_page, count}, open);
     }
 }
@@ -183,17 +198,17 @@ void large_free(struct heap *heap, const struct place *place, void *pointer, siz
     free_at(heap, place->region, place->first_page, pointer, size);
 }
 
-bool large_free_at_start(struct heap *heap, struct region *region, void *pointer, size_t size)
+void large_free_at_start(struct heap *heap, struct region *region, void *pointer, size_t size)
 {
     size_t offset = (uintptr_t)pointer - region->base;
     size_t page = offset >> heap->page_shift;
     if (page >= region->count || offset != page << heap->page_shift ||
         atomic_load_explicit(&region->dropped, memory_order_acquire) ||
         atomic_load_explicit(&region->entries[page], memory_order_acquire) != page + 1) {
-        return false;
+        heap_free_slow(heap, pointer, size);
+        return;
     }
     free_at(heap, region, page, pointer, size);
-    return true;
 }
 
 /* ---- asking ---- */
@@ -214,8 +229,8 @@ size_t large_size_of(struct heap *heap, const struct place *place, const void *p
     struct large *large = large_at(heap, place->region, place->first_page);
     uint64_t record = settled(large);
     size_t size = record != 0 ? large_record_size(record) : 0;
-    if (record == 0 ||
-        large_start(heap, place->region, place->first_page, large, size) != pointer) {
+    if (record == 0 || large_start(heap, large_run(heap, place->region, place->first_page), large,
+                                   size) != pointer) {
         heap_report_bad(heap, pointer, false);
     }
     return size;

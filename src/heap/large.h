@@ -46,23 +46,23 @@ INLINE size_t large_flush_size(size_t size)
     return ((size > 0 ? size : 1) + SLOT_ALIGNMENT - 1) & ~(size_t)(SLOT_ALIGNMENT - 1);
 }
 
-/* Where the caller's bytes begin. */
-INLINE void *large_start(const struct heap *heap, const struct region *region, size_t first_page,
-                         const struct large *large, size_t size)
+/* Where the caller's bytes begin in a run. */
+INLINE void *large_start(const struct heap *heap, char *run, const struct large *large, size_t size)
 {
-    char *start = large_run(heap, region, first_page);
-    if (large->guarded) {
-        start += (large->count << heap->page_shift) - large_flush_size(size);
-    }
-    return start;
+    bool flush = atomic_load_explicit(&large->guarded, memory_order_relaxed) != 0;
+    return flush ? run + (large->count << heap->page_shift) - large_flush_size(size) : run;
 }
 
 void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guarded, int *error);
+/* The short way, for most buffers: what this thread has kept. NULL: that is nothing of this size.
+ * The heap is not looked at before the thread has a cache. */
+void *large_allocate_kept(struct heap *heap, size_t size);
 
 /* place.kind is PLACE_LARGE. What is wrong about the pointer or the buffer is fatal. */
 void large_free(struct heap *heap, const struct place *place, void *pointer, size_t size);
-/* The short way, for most buffers: pointer is where a run begins. false: it is not. */
-bool large_free_at_start(struct heap *heap, struct region *region, void *pointer, size_t size);
+/* The short way, for pointers into a large region that are where a run begins; others are freed as
+ * heap_free_slow does it. */
+void large_free_at_start(struct heap *heap, struct region *region, void *pointer, size_t size);
 size_t large_size_of(struct heap *heap, const struct place *place, const void *pointer);
 bool large_is_guarded(const struct heap *heap, const struct place *place);
 int large_protect(struct heap *heap, const struct place *place, void *pointer,
@@ -90,7 +90,12 @@ void large_visit_all(struct heap *heap, large_visit *visit, void *context);
 /* The record of the live buffer that begins at pointer, now claimed; or the end of the process. */
 uint64_t large_claim_at(struct heap *heap, const struct place *place, const void *pointer,
                         bool freeing);
-void large_unclaim(struct heap *heap, struct large *large, uint64_t record);
+
+INLINE void large_unclaim(struct heap *heap, struct large *large, uint64_t record)
+{
+    atomic_store_explicit(&large->record, record, memory_order_release);
+    heap_count_claim(heap, -1);
+}
 
 void large_write_canaries(const struct heap *heap, char *run, const struct large *large,
                           size_t size);

@@ -7,10 +7,10 @@ void large_write_canaries(const struct heap *heap, char *run, const struct large
                           size_t size)
 {
     size_t whole = large->count << heap->page_shift;
-    uint64_t word = canary_of(heap, run);
-    if (!heap->canary) {
+    if (!heap->canary || size == whole) { /* as most are that are so long */
         return;
     }
+    uint64_t word = canary_of(heap, run);
     if (large->guarded) {
         size_t front = whole - large_flush_size(size);
         canary_write(run, 0, front, word);
@@ -42,7 +42,7 @@ static enum fault check_guarded(const struct heap *heap, char *run, const struct
 enum fault large_check(const struct heap *heap, char *run, const struct large *large, size_t size)
 {
     size_t whole = large->count << heap->page_shift;
-    if (!heap->canary) {
+    if (!heap->canary || size == whole) {
         return FAULT_COUNT;
     }
     if (large->guarded) {

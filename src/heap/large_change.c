@@ -122,7 +122,7 @@ bool large_zeroize(struct heap *heap, struct region *region, size_t first_page)
     size_t size = large_record_size(seen);
     char *run = large_run(heap, region, first_page);
     if (large_open(heap, run, large) == 0) {
-        wipe_racing(large_start(heap, region, first_page, large, size), size);
+        wipe_racing(large_start(heap, run, large, size), size);
         if (large->access != OS_READ_WRITE) {
             /* Merging again splits nothing; and open would be no worse. */
             (void)os_pages_protect(run, large->count << heap->page_shift,

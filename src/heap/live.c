@@ -40,7 +40,7 @@ static size_t add_large(struct heap *heap, const struct region *region, size_t p
     size_t end = first_page + large->count;
     if (record != 0 && page < end) {
         size_t size = large_record_size(record);
-        add(window, large_start(heap, region, first_page, large, size), size);
+        add(window, large_start(heap, large_run(heap, region, first_page), large, size), size);
     }
     return end;
 }

@@ -102,15 +102,9 @@ void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void
     slot_free_in(heap, shortcut, pointer, size, true);
 }
 
-void slot_free_far(struct heap *heap, void *pointer, size_t size)
+static NOINLINE void free_in_region(struct heap *heap, const struct region *region, void *pointer,
+                                    size_t size)
 {
-    struct region *region = registry_find(&heap->pages.registry, pointer);
-    if (region == NULL || region->kind != REGION_SLABS) {
-        if (region == NULL || !large_free_at_start(heap, region, pointer, size)) {
-            heap_free_slow(heap, pointer, size);
-        }
-        return;
-    }
     const struct shortcut shortcut = shortcut_to(region, heap->page_shift);
     if (slot_place(&shortcut, pointer) >= shortcut.places) {
         heap_free_slow(heap, pointer, size);
@@ -118,4 +112,16 @@ void slot_free_far(struct heap *heap, void *pointer, size_t size)
     }
     cache_remember(cache_mine, &shortcut, pointer);
     slot_free_threaded(heap, &shortcut, pointer, size);
+}
+
+void slot_free_far(struct heap *heap, void *pointer, size_t size)
+{
+    struct region *region = registry_find(&heap->pages.registry, pointer);
+    if (UNLIKELY(region == NULL)) {
+        heap_free_slow(heap, pointer, size);
+    } else if (region->kind == REGION_LARGE) {
+        large_free_at_start(heap, region, pointer, size);
+    } else {
+        free_in_region(heap, region, pointer, size);
+    }
 }

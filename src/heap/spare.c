@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "heap/spare.h"
 
+#include "heap/large.h"
 #include "heap/magazine.h"
 
 /* Of the room that is left, so much for one thread's. */
@@ -32,29 +33,30 @@ static NOINLINE void make_room(struct heap *heap, size_t wanted)
     mutex_unlock(&heap->caches_mutex);
 }
 
-bool spare_take(struct heap *heap, size_t count, struct run *run)
+struct spare spare_take(const struct heap *heap, size_t count)
 {
     struct spares *spares = &cache_mine->spares;
     size_t kept = (size_t)counter_read(&spares->count);
     for (size_t i = kept; i-- > 0;) {
-        if (spares->runs[i].count == count) {
-            *run = spares->runs[i];
+        struct spare spare = spares->kept[i];
+        if (spare.large->count == count) {
             for (size_t j = i + 1; j < kept; j++) {
-                spares->runs[j - 1] = spares->runs[j];
+                spares->kept[j - 1] = spares->kept[j];
             }
             counter_set(&spares->count, kept - 1);
             counter_sub(&spares->bytes, count << heap->page_shift);
             spares->used = true;
-            return true;
+            return spare;
         }
     }
-    return false;
+    return (struct spare){NULL, NULL};
 }
 
-bool spare_put(struct heap *heap, struct region *region, size_t first_page, size_t count)
+bool spare_put(struct heap *heap, const struct region *region, size_t first_page,
+               struct spare spare)
 {
     uint64_t epoch = atomic_load_explicit(&heap->epoch, memory_order_relaxed);
-    size_t bytes = count << heap->page_shift;
+    size_t bytes = spare.large->count << heap->page_shift;
     if (bytes > SPARE_BYTES_MAX ||
         (heap->pages.config.best_effort && !pages_large_is_locked(region, first_page))) {
         return false;
@@ -70,10 +72,17 @@ bool spare_put(struct heap *heap, struct region *region, size_t first_page, size
     if (kept == SPARES_MAX || wanted > spares->room) {
         return false;
     }
-    spares->runs[kept] = (struct run){region, first_page, count};
+    spares->kept[kept] = spare;
     counter_set(&spares->bytes, wanted);
     counter_set(&spares->count, kept + 1);
     return true;
+}
+
+static void give_back(struct heap *heap, struct spare spare)
+{
+    struct region *region = registry_find(&heap->pages.registry, spare.start);
+    size_t page = ((uintptr_t)spare.start - region->base) >> heap->page_shift;
+    pages_give_large(&heap->pages, (struct run){region, page, spare.large->count});
 }
 
 void spares_empty(struct heap *heap, struct cache *cache)
@@ -84,7 +93,7 @@ void spares_empty(struct heap *heap, struct cache *cache)
     counter_set(&spares->bytes, 0);
     spares->refused = 0;
     for (size_t i = 0; i < kept; i++) {
-        pages_give_large(&heap->pages, spares->runs[i]);
+        give_back(heap, spares->kept[i]);
     }
     if (spares->room > 0) {
         mutex_lock(&heap->caches_mutex);

@@ -17,12 +17,18 @@
 #include "heap/heap.h"
 
 struct cache;
+struct large;
 
 enum { SPARES_MAX = 8, SPARE_BYTES_MAX = 128 * 1024 };
 
+struct spare {
+    char *start;
+    struct large *large; /* knows how many pages they are */
+};
+
 /* Written by its thread alone. */
 struct spares {
-    struct run runs[SPARES_MAX];
+    struct spare kept[SPARES_MAX];
     counter count;
     counter bytes;  /* of all of them */
     uint64_t room;  /* how many bytes there may be; under caches_mutex */
@@ -30,11 +36,12 @@ struct spares {
     bool used;      /* since idle ones were last looked for */
 };
 
-/* A run of exactly so many pages; false: this thread keeps none. */
-bool spare_take(struct heap *heap, size_t count, struct run *run);
+/* A run of exactly so many pages; start NULL: this thread keeps none. */
+struct spare spare_take(const struct heap *heap, size_t count);
 
 /* Keeps a run; false: there is no room, and it must go back. */
-bool spare_put(struct heap *heap, struct region *region, size_t first_page, size_t count);
+bool spare_put(struct heap *heap, const struct region *region, size_t first_page,
+               struct spare spare);
 
 /* All of them go back, and their room. */
 void spares_empty(struct heap *heap, struct cache *cache);

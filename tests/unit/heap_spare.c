@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "heap/large.h"
 #include "heap/magazine.h"
 #include "unit/expect.h"
 #include "unit/heap_model.h"
@@ -106,11 +107,46 @@ static void others_are_left_alone(void **state)
     char *aligned = heap_allocate_aligned(heap, 4 * heap->page_size, size, &error);
     assert_non_null(aligned);
     assert_int_equal(kept(), 1);
+    give(longer);
+    give(aligned);
+    assert_int_equal(kept(), 3);
+    assert_ptr_equal(keeper_get(heap, size + 1), longer); /* from between the others, */
+    assert_ptr_equal(keeper_get(heap, size), aligned);    /* which stay */
+    assert_ptr_equal(keeper_get(heap, size), start);
+    assert_int_equal(kept(), 0);
+    give(start);
     give(aligned);
     give(longer);
-    assert_int_equal(kept(), 3);
-    assert_ptr_equal(keeper_get(heap, size + 1), longer); /* from between the others */
-    give(longer);
+    layer_check_heap(heap);
+}
+
+static void take_before_there_is_a_cache(void *context)
+{
+    (void)context;
+    assert_null(large_allocate_kept(heap, size));
+}
+
+static void the_short_way_finds_what_is_kept_and_nothing_else(void **state)
+{
+    (void)state;
+    int error = 0;
+    char *start = keeper_get(heap, size);
+    give(start);
+    char *page = heap_allocate_guarded(heap, heap->page_size, &error);
+    give(page);
+    assert_int_equal(kept(), 2);
+    const size_t others[] = {0, 1, heap->page_size, heap->classes.size_max, size + 1, SIZE_MAX};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_null(large_allocate_kept(heap, others[i]));
+    }
+    layer_in_thread(take_before_there_is_a_cache, NULL);
+    assert_int_equal(kept(), 2);
+    assert_ptr_equal(large_allocate_kept(heap, size - 1), start);
+    assert_int_equal(heap_size_of(heap, start), size - 1);
+    assert_int_equal(kept(), 1);
+    start[size - 2] = 's';
+    give(start);
+    assert_true(view_is_all(start, size, 0));
     layer_check_heap(heap);
 }
 
@@ -342,6 +378,7 @@ int main(void)
         TEST(a_freed_run_waits_for_its_threads_next_buffer),
         TEST(any_size_of_as_many_pages_may_have_it),
         TEST(others_are_left_alone),
+        TEST(the_short_way_finds_what_is_kept_and_nothing_else),
         TEST(a_closed_buffer_is_open_again),
         TEST(there_are_only_so_many),
         TEST(and_not_more_bytes_than_there_is_room_for),
