@@ -28,8 +28,8 @@ enum {
     ALIGNED_MAX = 4096,
     ALIGNED_FIRST = 45, /* the first aligned class: behind all that any page size has */
     CLASS_MAX = 53,
-    MAGAZINE_SLOTS_MAX = 64,
-    MAGAZINE_BYTES_MAX = 24576,
+    MAGAZINE_SLOTS_MAX = 80,
+    MAGAZINE_BYTES_MAX = 49152,
     MAGAZINE_SLOTS_MIN = 2
 };
 

@@ -10,6 +10,10 @@
 static void an_empty_magazine_refills_half(void **state)
 {
     (void)state;
+    size_t slots = heap->classes.at[size_class_of(SIZE)].slots;
+    take(2 * slots);
+    give(1, 2 * slots - 1); /* of two slabs one slot each is live */
+    magazines_empty(heap, cache_mine);
     take(1);
     uint32_t capacity = magazine_capacity(mine());
     assert_int_equal(capacity, heap->classes.at[size_class_of(SIZE)].magazine);
@@ -18,8 +22,20 @@ static void an_empty_magazine_refills_half(void **state)
         take(1);
         assert_int_equal(magazine_count(mine()), left - 1);
     }
+    layer_check_heap(heap);
+}
+
+static void one_new_slab_is_enough_to_go_on_with(void **state)
+{
+    (void)state;
+    size_t slots = heap->classes.at[size_class_of(SIZE)].slots;
     take(1);
-    assert_int_equal(magazine_count(mine()), capacity / 2 - 1);
+    assert_true(slots < magazine_capacity(mine()) / 2);
+    assert_int_equal(magazine_count(mine()), slots - 1);
+    take(slots - 1);
+    assert_int_equal(magazine_count(mine()), 0);
+    take(1);
+    assert_int_equal(magazine_count(mine()), slots - 1);
     layer_check_heap(heap);
 }
 
@@ -440,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_empty_magazine_refills_half, fresh, end),
+        cmocka_unit_test_setup_teardown(one_new_slab_is_enough_to_go_on_with, fresh, end),
         cmocka_unit_test_setup_teardown(a_full_magazine_flushes_the_older_half, fresh, end),
         cmocka_unit_test_setup_teardown(a_steady_load_takes_no_mutex, fresh, end),
         cmocka_unit_test(slots_come_out_last_in_first_out),

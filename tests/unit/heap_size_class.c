@@ -148,7 +148,7 @@ static void every_offset_of_a_slab_has_its_slot(void **state)
     }
 }
 
-static void magazines_hold_24_kib_but_2_to_64_slots(void **state)
+static void magazines_hold_48_kib_but_2_to_80_slots(void **state)
 {
     (void)state;
     for (size_t i = 0; i < PAGE_SIZES; i++) {
@@ -158,14 +158,14 @@ static void magazines_hold_24_kib_but_2_to_64_slots(void **state)
             if (is_unused(class)) {
                 continue;
             }
-            size_t fit = 24576 / c->slot_size;
-            assert_int_equal(c->magazine, fit < 2 ? 2 : fit > 64 ? 64 : fit);
+            size_t fit = 49152 / c->slot_size;
+            assert_int_equal(c->magazine, fit < 2 ? 2 : fit > 80 ? 80 : fit);
         }
     }
 }
 
 /* As the manual says. */
-static void a_thread_that_has_used_every_size_keeps_788_kib(void **state)
+static void a_thread_that_has_used_every_size_keeps_1396_kib(void **state)
 {
     (void)state;
     size_t bytes = 0;
@@ -174,7 +174,7 @@ static void a_thread_that_has_used_every_size_keeps_788_kib(void **state)
         bytes +=
             is_unused(class) ? 0 : (size_t)classes.at[class].magazine * classes.at[class].slot_size;
     }
-    assert_in_range(bytes, 788 * 1024 - 512, 788 * 1024 + 511);
+    assert_in_range(bytes, 1396 * 1024 - 512, 1396 * 1024 + 511);
 }
 
 static void aligned_classes_begin_at_their_multiples(void **state)
@@ -227,8 +227,8 @@ int main(void)
         cmocka_unit_test(every_slot_size_is_a_multiple_of_16_and_a_slab_has_room),
         cmocka_unit_test(slabs_are_short_and_waste_little),
         cmocka_unit_test(every_offset_of_a_slab_has_its_slot),
-        cmocka_unit_test(magazines_hold_24_kib_but_2_to_64_slots),
-        cmocka_unit_test(a_thread_that_has_used_every_size_keeps_788_kib),
+        cmocka_unit_test(magazines_hold_48_kib_but_2_to_80_slots),
+        cmocka_unit_test(a_thread_that_has_used_every_size_keeps_1396_kib),
         cmocka_unit_test(sizes_without_a_class_here_find_an_empty_one),
         cmocka_unit_test(aligned_classes_begin_at_their_multiples),
     };
