@@ -12,6 +12,11 @@ INLINE void line_wipe(char *at)
     wipe_one_block(at + BLOCK);
 }
 
+INLINE void line_or(slot_line *seen, const char *at)
+{
+    *seen |= *(const slot_line *)(const void *)at;
+}
+
 INLINE bool block_is_zero(wipe_block block)
 {
     return (block[0] | block[1]) == 0;

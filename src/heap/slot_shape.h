@@ -134,7 +134,7 @@ INLINE struct shape_moves shape_moves(const char *start, const char *end)
 
 /* ---- zeros ---- */
 
-/* Several chains, else each `or` waits for the one before. */
+/* Two chains, for two loads a turn. */
 INLINE bool shape_blocks_are_zero(const char *start, const char *end, size_t half)
 {
     wipe_block seen[2] = {{0, 0}, {0, 0}};
@@ -150,30 +150,30 @@ INLINE bool shape_blocks_are_zero(const char *start, const char *end, size_t hal
  * wait for its store if that is long enough ago. */
 INLINE bool shape_lines_are_zero(const char *start, const char *end, size_t half)
 {
-    slot_line seen[4] = {{0}, {0}, {0}, {0}};
     const char *first = shape_first_line(start);
     const char *lines_end = shape_lines_end(end);
     wipe_block left = *block_in(start) | *block_in(end - BLOCK);
+    slot_line seen[2] = {*line_in(first), *line_in(first + SLOT_LINE)};
     UNROLLED
-    for (size_t at = 0; at < half; at += SLOT_LINE) {
-        seen[at / SLOT_LINE % 4] |= *line_in(first + at);
+    for (size_t at = 2 * SLOT_LINE; at < half; at += SLOT_LINE) {
+        line_or(&seen[at / SLOT_LINE % 2], first + at);
     }
     UNROLLED
     for (size_t at = half; at > 0; at -= SLOT_LINE) {
-        seen[at / SLOT_LINE % 4] |= *line_in(lines_end - at);
+        line_or(&seen[at / SLOT_LINE % 2], lines_end - at);
     }
-    seen[0] |= seen[1] | (seen[2] | seen[3]);
+    seen[0] |= seen[1];
     return line_is_zero(&seen[0], left);
 }
 
 INLINE bool shape_moving_lines_are_zero(const char *start, const char *end)
 {
-    slot_line seen[2] = {{0}, {0}};
     struct shape_moves at = shape_moves(start, end);
     wipe_block left = *block_in(start) | *block_in(end - BLOCK);
+    slot_line seen[2] = {*line_in(at.line[0]), *line_in(at.line[1])};
     UNROLLED
-    for (size_t i = 0; i < MOVING_LINES; i++) {
-        seen[i % 2] |= *line_in(at.line[i]);
+    for (size_t i = 2; i < MOVING_LINES; i++) {
+        line_or(&seen[i % 2], at.line[i]);
     }
     seen[0] |= seen[1];
     return line_is_zero(&seen[0], left);
