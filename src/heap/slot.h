@@ -3,7 +3,7 @@
  * The life of a slot, as the fast path sees it. In order:
  *   malloc  check that it is zero, write the canary, set the record (release)
  *   free    clear the record, ask for the run's class again (if it changed since the lookup, a
- *           stale pointer raced with recutting), check the canary, wipe, push
+ *           stale pointer raced with recutting), check the canary, push, wipe
  * so that a record that is not 0 always speaks of a buffer that is whole.
  */
 #ifndef SECURE_MALLOC_HEAP_SLOT_H
@@ -67,8 +67,8 @@ void slot_free_far(struct heap *heap, void *pointer, size_t size);
 void slot_free_aligned(struct heap *heap, void *pointer, size_t size);
 void slot_free_stale(void *pointer);
 
-/* Slots whose record was just cleared. These look for their class and record anew, so that the fast
- * path need not keep them at hand. */
+/* Slots whose record was just cleared, and that are not wiped yet. These look for their class and
+ * record anew, so that the fast path need not keep them at hand. */
 void slot_free_damaged(struct heap *heap, char *start, size_t size);
 void slot_free_full(struct heap *heap, char *start, size_t size);
 
@@ -78,8 +78,8 @@ void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void
 
 /* The fast path of all sizes but keys up to 120 bytes: see heap/slot_wide.h. */
 typedef void *slot_allocator(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
-typedef void slot_freer(struct heap *heap, size_t class, char *start, slot_record *record,
-                        size_t size);
+typedef void slot_freer(struct heap *heap, char *start, size_t size, size_t class,
+                        slot_record *record);
 struct slot_wide {
     slot_allocator *allocate_key, *allocate; /* keys above 120 bytes; what is no key */
     slot_freer *free_key, *free;
@@ -168,22 +168,27 @@ INLINE void slot_free_shaped(struct heap *heap, size_t class, struct slot slot, 
                              struct slot_shape shape)
 {
     size_t above = (class - shape.first) * shape.step;
+    if (!__builtin_constant_p(class)) {
+        __asm__("" : "+r"(above)); /* or the class is kept too, and a register for it saved */
+    }
     char *end = slot.start + shape.least + above;
     if (UNLIKELY(!shape_canary_holds(shape, slot.start, end, size, canary_of(heap, slot.start)))) {
         slot_free_damaged(heap, slot.start, size);
         return;
     }
-    shape_wipe(shape, slot.start, end);
     struct magazine *magazine = shape_magazine(shape, above);
     struct slot *top = magazine_top(magazine);
     if (UNLIKELY(top == magazine->limit)) {
         slot_free_full(heap, slot.start, size);
         return;
     }
+    /* Nobody but this thread looks into its magazine, and it will have wiped the slot by then: so
+     * the wipe, which needs many registers, comes when all else is done with. */
     top->start = slot.start;
     top->record = slot.record;
     magazine_set_top(magazine, top + 1);
     counter_sub(&magazine->live_bytes, size);
+    shape_wipe(shape, slot.start, end);
 }
 
 /* From live to free, once. false: someone else was faster, or claims it. */
@@ -239,7 +244,7 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, voi
     size_t class = entry_class(entry);
     INVARIANT(class == size_class_of(length));
     if (UNLIKELY(!slot_is_key(length))) {
-        heap_wide(heap)->free(heap, class, slot.start, slot.record, length);
+        heap_wide(heap)->free(heap, slot.start, length, class, slot.record);
         return;
     }
     /* 32 bytes is what most keys have. And once the class is guessed, the magazine is known before
@@ -256,7 +261,7 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, voi
         slot_free_shaped(heap, class, slot, length, SHAPE_LONG_KEY);
         return;
     }
-    heap_wide(heap)->free_key(heap, class, slot.start, slot.record, length);
+    heap_wide(heap)->free_key(heap, slot.start, length, class, slot.record);
 }
 
 /* Regions that this thread has not freed anything of yet, large buffers, NULL and what is none of

@@ -126,6 +126,7 @@ INLINE struct shape_moves shape_moves(const char *start, const char *end)
     size_t two = half_above & 64;
     char *front = shape_first_line(start);
     char *back = shape_lines_end(end) - SLOT_LINE - one - two;
+    __asm__("" : "+r"(back)); /* or the lines' end is kept too, and a register for it saved */
     /* Or a slot of 32 bytes, with no whole line in it, would be left. */
     INVARIANT(size % SLOT_LINE != 0 || front == start);
     return (struct shape_moves){{front, front + one, back, back + one, front + two,

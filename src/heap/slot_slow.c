@@ -116,6 +116,7 @@ INLINE void fetch_ahead(const struct shortcut *shortcut, const char *start, cons
 void slot_free_full(struct heap *heap, char *start, size_t size)
 {
     uint32_t class = size_class_of(size);
+    heap_wide(heap)->wipe(start, heap->classes.at[class].slot_size);
     const struct shortcut *shortcut = cache_shortcut(cache_mine, start);
     const struct magazine *magazine = &cache_mine->magazines[class];
     bool one_block = (size_t)heap->classes.at[class].pages << heap->page_shift <= AHEAD;

@@ -24,8 +24,8 @@ INLINE bool wide_begins_zero(const void *memory)
     {                                                                                              \
         return slot_allocate_shaped(heap, size, slowly, shape);                                    \
     }                                                                                              \
-    static NOINLINE void free_##name(struct heap *heap, size_t class, char *start,                 \
-                                     slot_record *record, size_t size)                             \
+    static NOINLINE void free_##name(struct heap *heap, char *start, size_t size, size_t class,    \
+                                     slot_record *record)                                          \
     {                                                                                              \
         slot_free_shaped(heap, class, (struct slot){start, record}, size, shape);                  \
     }
@@ -75,21 +75,21 @@ static void *allocate_other(struct heap *heap, size_t size, slot_allocate_slowly
     return allocate_272(heap, size, slowly);
 }
 
-static void free_other(struct heap *heap, size_t class, char *start, slot_record *record,
-                       size_t size)
+static void free_other(struct heap *heap, char *start, size_t size, size_t class,
+                       slot_record *record)
 {
     if (class >= SHAPE_1040.first) {
         if (LIKELY(class < SHAPE_1040_END)) {
-            free_1040(heap, class, start, record, size);
+            free_1040(heap, start, size, class, record);
         } else {
             slot_free_any(heap, (uint32_t) class, (struct slot){start, record}, size);
         }
     } else if (class >= SHAPE_528.first) {
-        free_528(heap, class, start, record, size);
+        free_528(heap, start, size, class, record);
     } else if (LIKELY(class >= SHAPE_272.first)) {
-        free_272(heap, class, start, record, size);
+        free_272(heap, start, size, class, record);
     } else {
-        free_16(heap, class, start, record, size);
+        free_16(heap, start, size, class, record);
     }
 }
 
