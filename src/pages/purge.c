@@ -15,6 +15,13 @@ struct batch {
 static void add_range(struct pages *pages, struct batch *batch, void *start, size_t size,
                       bool locked)
 {
+    struct os_range *last = batch->count > 0 ? &pages->ranges[batch->count - 1] : NULL;
+    /* Of bookkeeping nobody asks which range it was in. */
+    if (!locked && last != NULL && !last->locked &&
+        (char *)last->start + last->size == (char *)start) {
+        last->size += size;
+        return;
+    }
     pages->ranges[batch->count++] =
         (struct os_range){.start = start, .size = size, .locked = locked};
     batch->bytes += locked ? size : 0;

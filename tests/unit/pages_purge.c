@@ -80,6 +80,24 @@ static void bookkeeping_of_free_pages_goes_with_them(void **state)
     take(300, 1); /* checks that records and owners read zero */
 }
 
+static void pages_of_bookkeeping_that_lie_together_are_one_range(void **state)
+{
+    (void)state;
+    bool joined = false;
+    take(100, 1);
+    holder_give_all(&held);
+    (void)pages_purge(held.pages);
+    assert_int_equal(counted(&held.pages->counters.purges), 1); /* all ranges are those of one */
+    const struct os_range *ranges = held.pages->ranges;
+    for (size_t i = 1; i < OS_PURGE_RANGES_MAX && ranges[i].size > 0; i++) {
+        const char *before = (const char *)ranges[i - 1].start + ranges[i - 1].size;
+        assert_true(ranges[i].locked || ranges[i - 1].locked || ranges[i].start != before);
+        joined = joined || (!ranges[i].locked && ranges[i].size > config.page_size);
+    }
+    assert_true(joined);
+    layer_check_pages(held.pages);
+}
+
 static void bookkeeping_that_speaks_of_a_live_page_stays(void **state)
 {
     (void)state;
@@ -366,6 +384,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(purged_pages_are_not_resident_but_locked, fresh, end),
         cmocka_unit_test_setup_teardown(bookkeeping_of_free_pages_goes_with_them, fresh, end),
+        cmocka_unit_test_setup_teardown(pages_of_bookkeeping_that_lie_together_are_one_range, fresh,
+                                        end),
         cmocka_unit_test_setup_teardown(bookkeeping_that_speaks_of_a_live_page_stays, fresh, end),
         cmocka_unit_test_setup_teardown(nothing_happens_at_or_below_the_limit, fresh, end),
         cmocka_unit_test_setup_teardown(one_batch_has_an_end, fresh, end),
