@@ -96,22 +96,24 @@ NORETURN void heap_report_bad(struct heap *heap, const void *pointer, bool freei
     report_fault(double_free ? FAULT_DOUBLE_FREE : FAULT_INVALID_POINTER, pointer, 0);
 }
 
-void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void *pointer,
-                        size_t size)
+void slot_free_threaded(struct heap *heap, char *start, size_t size, slot_record *record,
+                        page_entry *entry_at)
 {
-    slot_free_in(heap, shortcut, pointer, size, true);
+    slot_free_at(heap, (struct slot){start, record}, size, entry_at, true);
 }
 
 static NOINLINE void free_in_region(struct heap *heap, const struct region *region, void *pointer,
                                     size_t size)
 {
     const struct shortcut shortcut = shortcut_to(region, heap->page_shift);
-    if (slot_place(&shortcut, pointer) >= shortcut.places) {
+    size_t place = slot_place(&shortcut, pointer);
+    if (place >= shortcut.places) {
         heap_free_slow(heap, pointer, size);
         return;
     }
     cache_remember(cache_mine, &shortcut, pointer);
-    slot_free_threaded(heap, &shortcut, pointer, size);
+    slot_free_threaded(heap, pointer, size, shortcut.records + place,
+                       slot_entry(heap, &shortcut, pointer));
 }
 
 void slot_free_far(struct heap *heap, void *pointer, size_t size)

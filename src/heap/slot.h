@@ -73,8 +73,8 @@ void slot_free_damaged(struct heap *heap, char *start, size_t size);
 void slot_free_full(struct heap *heap, char *start, size_t size);
 
 /* The fast path where there are threads: a function of its own, for it needs more registers. */
-void slot_free_threaded(struct heap *heap, const struct shortcut *shortcut, void *pointer,
-                        size_t size);
+void slot_free_threaded(struct heap *heap, char *start, size_t size, slot_record *record,
+                        page_entry *entry_at);
 
 /* The fast path of all sizes but keys up to 120 bytes: see heap/slot_wide.h. */
 typedef void *slot_allocator(struct heap *heap, size_t size, slot_allocate_slowly *slowly);
@@ -206,17 +206,20 @@ INLINE size_t slot_place(const struct shortcut *shortcut, const void *pointer)
     return offset >> SLOT_SHIFT | offset << (SIZE_BITS - SLOT_SHIFT);
 }
 
+/* The entry of the page in which the pointer lies; that is in the shortcut's region. */
+INLINE page_entry *slot_entry(const struct heap *heap, const struct shortcut *shortcut,
+                              const void *pointer)
+{
+    return &shortcut->entries[((uintptr_t)pointer - shortcut->base) >> heap->page_shift];
+}
+
 /*
  * size: what the caller says, or HEAP_ANY_SIZE. Whatever is out of the ordinary goes to
  * heap_free_slow, which looks at the pointer anew: claimed records, and all that is wrong.
- * The pointer lies in the region that the shortcut leads to.
  */
-INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, void *pointer,
-                         size_t size, bool threads)
+INLINE void slot_free_at(struct heap *heap, struct slot slot, size_t size, page_entry *entry_at,
+                         bool threads)
 {
-    struct slot slot = {pointer, shortcut->records + slot_place(shortcut, pointer)};
-    size_t page = ((uintptr_t)slot.start - shortcut->base) >> heap->page_shift;
-    page_entry *entry_at = &shortcut->entries[page];
     uint32_t entry = atomic_load_explicit(entry_at, memory_order_acquire);
     if (UNLIKELY(!entry_is_below(entry, ALIGNED_FIRST))) {
         slot_free_aligned(heap, slot.start, size);
@@ -224,8 +227,7 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, voi
     }
     uint16_t seen = atomic_load_explicit(slot.record, memory_order_relaxed);
     size_t length = (size_t)seen - 1;
-    if (UNLIKELY(length >= SLOT_CLAIMED - 1) ||
-        (size != HEAP_ANY_SIZE && UNLIKELY(size != length))) {
+    if (UNLIKELY(length >= SLOT_CLAIMED - 1) || UNLIKELY(size != HEAP_ANY_SIZE && size != length)) {
         heap_free_slow(heap, slot.start, size);
         return;
     }
@@ -269,15 +271,18 @@ INLINE void slot_free_in(struct heap *heap, const struct shortcut *shortcut, voi
 INLINE void slot_free(struct heap *heap, void *pointer, size_t size)
 {
     const struct shortcut *shortcut = cache_shortcut(cache_mine, pointer);
-    if (UNLIKELY(slot_place(shortcut, pointer) >= shortcut->places)) {
+    size_t place = slot_place(shortcut, pointer);
+    if (UNLIKELY(place >= shortcut->places)) {
         slot_free_far(heap, pointer, size);
         return;
     }
+    struct slot slot = {pointer, shortcut->records + place};
     if (UNLIKELY(!__libc_single_threaded)) {
-        slot_free_threaded(heap, shortcut, pointer, size);
+        page_entry *entry_at = slot_entry(heap, shortcut, pointer);
+        slot_free_threaded(heap, slot.start, size, slot.record, entry_at);
         return;
     }
-    slot_free_in(heap, shortcut, pointer, size, false);
+    slot_free_at(heap, slot, size, slot_entry(heap, shortcut, pointer), false);
 }
 
 #endif
