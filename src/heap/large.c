@@ -107,7 +107,9 @@ static size_t pages_for(const struct heap *heap, size_t bytes)
 
 void *large_allocate_kept(struct heap *heap, size_t size)
 {
-    if (size > SPARE_BYTES_MAX || size <= cache_mine->size_max) {
+    const struct cache *cache = cache_mine;
+    bool kept = counter_read(&cache->spares.count) > 0;
+    if (!kept || size > SPARE_BYTES_MAX || size <= cache->size_max) {
         return NULL;
     }
     struct spare spare = spare_take(heap, pages_for(heap, size));

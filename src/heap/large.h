@@ -55,7 +55,8 @@ INLINE void *large_start(const struct heap *heap, char *run, const struct large 
 
 void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guarded, int *error);
 /* The short way, for most buffers: what this thread has kept. NULL: that is nothing of this size.
- * The heap is not looked at before the thread has a cache. */
+ * Nothing of the heap is read before this thread has kept something: another one may be
+ * initialising it. */
 void *large_allocate_kept(struct heap *heap, size_t size);
 
 /* place.kind is PLACE_LARGE. What is wrong about the pointer or the buffer is fatal. */

@@ -57,6 +57,43 @@ static void many_threads_at_a_limit(void *context)
     CHECK_EQUAL(stats_now().live_count, 0);
 }
 
+/* ---- the first use ---- */
+
+enum { FIRST = 4 };
+
+static pthread_barrier_t beginning;
+
+static void *use_first(void *context)
+{
+    static const size_t sizes[] = {20000, 1000, 300, 32};
+    (void)context;
+    (void)pthread_barrier_wait(&beginning);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        char *buffer = secure_malloc(sizes[i]);
+        CHECK(buffer != NULL);
+        memset(buffer, 1, sizes[i]);
+        secure_free(buffer);
+    }
+    return NULL;
+}
+
+/* One of them initialises the library; what the others read of it meanwhile, ThreadSanitizer sees.
+ */
+static void threads_that_come_first_together(void *context)
+{
+    pthread_t threads[FIRST];
+    (void)context;
+    CHECK(pthread_barrier_init(&beginning, NULL, FIRST) == 0);
+    for (int i = 0; i < FIRST; i++) {
+        start(&threads[i], use_first, NULL);
+    }
+    for (int i = 0; i < FIRST; i++) {
+        join(threads[i]);
+    }
+    check_well();
+    CHECK_EQUAL(stats_now().live_count, 0);
+}
+
 /* ---- one allocates, another frees ---- */
 
 enum { PASSED = 30000, RING = 64 };
@@ -225,9 +262,13 @@ static void keys_taken_after_the_first_use(void *context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_CHILD(many_threads_share_the_heap),       IN_CHILD(many_threads_at_a_limit),
-        IN_CHILD(a_producer_and_a_consumer),         IN_CHILD(a_thread_that_ends_returns_its_slots),
-        IN_CHILD(destructors_may_allocate_and_free), IN_CHILD(keys_taken_after_the_first_use),
+        IN_CHILD(threads_that_come_first_together),
+        IN_CHILD(many_threads_share_the_heap),
+        IN_CHILD(many_threads_at_a_limit),
+        IN_CHILD(a_producer_and_a_consumer),
+        IN_CHILD(a_thread_that_ends_returns_its_slots),
+        IN_CHILD(destructors_may_allocate_and_free),
+        IN_CHILD(keys_taken_after_the_first_use),
         IN_CHILD(threads_zeroize_from_a_handler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
