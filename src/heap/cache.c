@@ -90,12 +90,17 @@ struct cache *cache_own(struct heap *heap)
 
 /* ---- room ---- */
 
-uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most,
-                       uint64_t share)
+static uint64_t room_left(const struct heap *heap)
 {
     uint64_t limit =
         lock_budget_magazines(atomic_load_explicit(&heap->pages.limit_seen, memory_order_relaxed));
-    uint64_t left = limit > heap->room_taken ? limit - heap->room_taken : 0;
+    return limit > heap->room_taken ? limit - heap->room_taken : 0;
+}
+
+uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_t most,
+                       uint64_t share)
+{
+    uint64_t left = room_left(heap);
     uint64_t fits = left / share / unit;
     if (fits < least) {
         fits = left / unit >= least ? least : 0;
@@ -105,8 +110,16 @@ uint64_t cache_reserve(struct heap *heap, uint64_t unit, uint64_t least, uint64_
     return units;
 }
 
-/* Of what is left, so much for one: most programs use some twenty-five classes. */
-enum { MAGAZINE_SHARE = 16 };
+/* Of what is left, so much for one: most programs use some twenty-five classes. And half a magazine
+ * at the most, unless there is room for many whole ones: else those that come first, of this thread
+ * or of others, leave too little to the rest. */
+enum { MAGAZINE_SHARE = 16, WHOLE_MAGAZINES = 64 };
+
+static uint64_t most_slots(const struct heap *heap, const struct size_class *c)
+{
+    uint64_t whole = (uint64_t)c->magazine * c->slot_size;
+    return room_left(heap) / WHOLE_MAGAZINES >= whole ? c->magazine : (c->magazine + 1) / 2;
+}
 
 _Static_assert(CLASS_MAX <= 64, "a class has a bit of its own in roomy");
 
@@ -123,8 +136,10 @@ void magazine_reserve_room(struct heap *heap, struct cache *cache, uint32_t clas
     struct magazine *magazine = &cache->magazines[class];
     least = least > MAGAZINE_SLOTS_MIN ? least : MAGAZINE_SLOTS_MIN;
     mutex_lock(&heap->caches_mutex);
+    uint64_t most = most_slots(heap, c);
+    most = most > least ? most : least;
     magazine->limit =
-        magazine->bottom + cache_reserve(heap, c->slot_size, least, c->magazine, MAGAZINE_SHARE);
+        magazine->bottom + cache_reserve(heap, c->slot_size, least, most, MAGAZINE_SHARE);
     set_roomy(cache, class, magazine_capacity(magazine) > 0);
     mutex_unlock(&heap->caches_mutex);
 }

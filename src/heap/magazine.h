@@ -27,8 +27,8 @@
 #include "heap/slab.h"
 #include "heap/spare.h"
 
-/* Written by its thread alone. Slots lie in it from the bottom up: free, wiped, and their records
- * 0. All three are NULL in a cache that has no room. */
+/* Written by its thread alone. Slots lie in it from the bottom up: free, their records 0, and wiped
+ * but for one that the thread is about to wipe. All three are NULL in a cache that has no room. */
 struct magazine {
     _Atomic(struct slot *) top; /* the place of the next one */
     struct slot *bottom;

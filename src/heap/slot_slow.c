@@ -79,7 +79,7 @@ void slot_free_damaged(struct heap *heap, char *start, size_t size)
     free_damaged(heap, place.class, place.slot, size);
 }
 
-enum { AHEAD = 4096 };
+enum { AHEAD = 4096, TOGETHER = 12 * AHEAD };
 
 /*
  * Who fills a magazine with slots that lie together frees what was allocated together, and goes on
@@ -93,7 +93,6 @@ enum { AHEAD = 4096 };
  */
 INLINE void fetch_ahead(const struct shortcut *shortcut, const char *start, const char *oldest)
 {
-    enum { TOGETHER = 2 * MAGAZINE_BYTES_MAX };
     uintptr_t block = (uintptr_t)start & ~(uintptr_t)(AHEAD - 1);
     uintptr_t way = block - ((uintptr_t)oldest & ~(uintptr_t)(AHEAD - 1));
     /* Within a block addresses tell nothing; far apart, they are no neighbours. */

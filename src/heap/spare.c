@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "heap/spare.h"
 
+#include "base/check.h"
 #include "heap/large.h"
 #include "heap/magazine.h"
 
@@ -81,6 +82,7 @@ bool spare_put(struct heap *heap, const struct region *region, size_t first_page
 static void give_back(struct heap *heap, struct spare spare)
 {
     struct region *region = registry_find(&heap->pages.registry, spare.start);
+    INVARIANT(region != NULL && region->kind == REGION_LARGE);
     size_t page = ((uintptr_t)spare.start - region->base) >> heap->page_shift;
     pages_give_large(&heap->pages, (struct run){region, page, spare.large->count});
 }

@@ -16,7 +16,7 @@ static void add_range(struct pages *pages, struct batch *batch, void *start, siz
                       bool locked)
 {
     struct os_range *last = batch->count > 0 ? &pages->ranges[batch->count - 1] : NULL;
-    /* Of bookkeeping nobody asks which range it was in. */
+    /* Of bookkeeping nobody asks which range it was in: not even whether records or owners. */
     if (!locked && last != NULL && !last->locked &&
         (char *)last->start + last->size == (char *)start) {
         last->size += size;
