@@ -155,6 +155,15 @@ void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guar
     return free_run.start != NULL ? hand_out(heap, free_run, size, guarded) : NULL;
 }
 
+/* Both ends last, to be at hand when the next owner's are checked: what lies between is more than
+ * the processor's first cache holds. */
+static void wipe_run(const struct heap *heap, char *run, size_t count)
+{
+    char *rear = rear_of(heap, run, count);
+    heap_wide(heap)->wipe(run, (size_t)(rear - run)); /* its beginning last */
+    heap_wide(heap)->wipe(rear, CHECK_FREE_MAX);
+}
+
 static void give(struct heap *heap, struct run run, bool open)
 {
     if (open) {
@@ -185,7 +194,7 @@ static void free_at(struct heap *heap, struct region *region, size_t first_page,
     }
     if (LIKELY(open)) {
         large->access = OS_READ_WRITE;
-        heap_wide(heap)->wipe(run, count << heap->page_shift);
+        wipe_run(heap, run, count);
     }
     counter_add_shared(&heap->large_count, UINT64_MAX);
     counter_add_shared(&heap->large_bytes, 0 - (uint64_t)length);
