@@ -19,7 +19,7 @@
 struct cache;
 struct large;
 
-enum { SPARES_MAX = 8, SPARE_BYTES_MAX = 128 * 1024 };
+enum { SPARES_MAX = 8, SPARE_BYTES_MAX = 256 * 1024 };
 
 struct spare {
     char *start;
