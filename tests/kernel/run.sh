@@ -47,11 +47,13 @@ fetch_kernel() {
     ls "$folder"/root/boot/vmlinuz-*
 }
 
-# boot KERNEL ARGUMENT...: shows the console; succeeds if the test came to its end.
+# boot KERNEL ARGUMENT...: shows the console; succeeds if the test came to its end. The two processors
+# take turns in one thread: with a thread each, a kernel that changes its own code while it boots can
+# meet the breakpoint that it puts there meanwhile after it has taken the handler away (6.12 died so).
 boot() {
     kernel=$1
     shift
-    timeout 180 qemu-system-x86_64 -accel tcg -cpu max,-cx16 -m 512 -smp 2 -nodefaults \
+    timeout 180 qemu-system-x86_64 -accel tcg,thread=single -cpu max,-cx16 -m 512 -smp 2 -nodefaults \
         -no-user-config -display none -no-reboot -serial stdio -kernel "$kernel" \
         -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 $*" < /dev/null 2>&1 |
         tr -d '\r' > "$work/console" || :
