@@ -79,20 +79,20 @@ static char *rear_of(const struct heap *heap, char *run, size_t count)
 }
 
 /* Makes a buffer of a free run that is ours; all about it is known but what its buffer needs. */
-static void *hand_out(struct heap *heap, struct spare of, size_t size, bool guarded)
+static void *hand_out(struct heap *heap, struct spare run, size_t size, bool guarded)
 {
-    struct large *large = of.large;
+    struct large *large = run.large;
     large->access = OS_READ_WRITE; /* before guarded, for a child that is forked in between */
     /* Not sequentially consistent: that would wait for all of the last buffer's wipe. */
     atomic_store_explicit(&large->guarded, guarded, memory_order_release);
-    char *start = large_start(heap, of.start, large, size);
+    char *start = large_start(heap, run.start, large, size);
     if (heap->check_free) {
         bool (*begins_zero)(const void *) = heap_wide(heap)->begins_zero;
-        if (!(begins_zero(of.start) && begins_zero(rear_of(heap, of.start, large->count)))) {
+        if (!(begins_zero(run.start) && begins_zero(rear_of(heap, run.start, large->count)))) {
             report_fault(FAULT_WRITE_AFTER_FREE, start, 0);
         }
     }
-    large_write_canaries(heap, of.start, large, size);
+    large_write_canaries(heap, run.start, large, size);
     counter_add_shared(&heap->large_count, 1);
     counter_add_shared(&heap->large_bytes, size);
     atomic_store_explicit(&large->record, large_record_of(size), memory_order_release);
@@ -155,8 +155,8 @@ void *large_allocate(struct heap *heap, size_t size, size_t alignment, bool guar
     return free_run.start != NULL ? hand_out(heap, free_run, size, guarded) : NULL;
 }
 
-/* Both ends last, to be at hand when the next owner's are checked: what lies between is more than
- * the processor's first cache holds. */
+/* Both ends last, to be at hand when the next owner's are checked: what lies between may be more
+ * than the processor's first cache holds. */
 static void wipe_run(const struct heap *heap, char *run, size_t count)
 {
     char *rear = rear_of(heap, run, count);

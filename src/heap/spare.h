@@ -21,6 +21,7 @@ struct large;
 
 enum { SPARES_MAX = 8, SPARE_BYTES_MAX = 256 * 1024 };
 
+/* A run on its way between a thread's spares, or the pages layer, and a buffer. */
 struct spare {
     char *start;
     struct large *large; /* knows how many pages they are */
