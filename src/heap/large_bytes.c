@@ -7,7 +7,7 @@ void large_write_canaries(const struct heap *heap, char *run, const struct large
                           size_t size)
 {
     size_t whole = large->count << heap->page_shift;
-    if (!heap->canary || size == whole) { /* as most are that are so long */
+    if (!heap->canary || size == whole) { /* whole pages, as most that are so long ask for */
         return;
     }
     uint64_t word = canary_of(heap, run);

@@ -14,7 +14,7 @@ INLINE void line_wipe(char *at)
 
 INLINE void line_or(slot_line *seen, const char *at)
 {
-    *seen |= *(const slot_line *)(const void *)at;
+    *seen |= *line_in(at);
 }
 
 INLINE bool block_is_zero(wipe_block block)

@@ -17,7 +17,7 @@ INLINE void line_wipe(char *at)
 /* The empty asm keeps gcc from regrouping a row of these, which takes more loads and registers. */
 INLINE void line_or(slot_line *seen, const char *at)
 {
-    *seen |= *(const slot_line *)(const void *)at;
+    *seen |= *line_in(at);
     __asm__("" : "+x"(*seen));
 }
 

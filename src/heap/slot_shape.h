@@ -65,8 +65,6 @@ struct slot_shape {
 #define SHAPE_528         SHAPE(LINES, BLOCKS, 17, 336, 64, CANARY_WIDE, 256, 528)
 #define SHAPE_1040        SHAPE(LINES, BLOCKS, 21, 656, 128, CANARY_WIDE, 512, 1040)
 
-enum { SHAPE_1040_END = 25 };
-
 /* What the slot for a size has more than the shape's first class: a multiple of its step. */
 INLINE size_t shape_above(struct slot_shape shape, size_t size)
 {
@@ -88,11 +86,6 @@ INLINE size_t shape_slot_size(struct slot_shape shape, size_t class)
 INLINE const wipe_block *block_in(const char *at)
 {
     return (const wipe_block *)(const void *)at;
-}
-
-INLINE const slot_line *line_in(const char *at)
-{
-    return (const slot_line *)(const void *)at;
 }
 
 INLINE char *shape_first_line(const char *start)

@@ -79,7 +79,7 @@ static void free_other(struct heap *heap, char *start, size_t size, size_t class
                        slot_record *record)
 {
     if (class >= SHAPE_1040.first) {
-        if (LIKELY(class < SHAPE_1040_END)) {
+        if (LIKELY(class <= shape_class_of(SHAPE_1040, SHAPE_1040.size_max))) {
             free_1040(heap, start, size, class, record);
         } else {
             slot_free_any(heap, (uint32_t) class, (struct slot){start, record}, size);
